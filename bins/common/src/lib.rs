@@ -1,0 +1,1 @@
+//! What all doors share: flags, configuration, logging, exit codes, the clock.

@@ -1,0 +1,1 @@
+//! What a stored night is: names, manifests, records.

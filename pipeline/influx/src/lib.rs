@@ -1,0 +1,1 @@
+//! A live InfluxDB 1.x: snapshot service, queries and metastore.

@@ -1,0 +1,1 @@
+//! The recipes: backup, restore, dump.
