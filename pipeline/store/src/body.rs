@@ -1,0 +1,117 @@
+//! What is put into a store: bytes that can be read again for every try, and the reading of them.
+
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use futures_util::stream::{self, BoxStream, StreamExt};
+use tokio::sync::mpsc;
+
+use crate::{Digests, Error};
+
+/// How much of a file is read at once, in bytes. With [`PIECES_AHEAD`] it bounds the memory of a stream.
+pub(crate) const PIECE: u64 = 256 * 1024;
+
+/// How many pieces are read before anybody asks for them, so that disk and network work at the same time.
+const PIECES_AHEAD: usize = 2;
+
+/// A body of known length and digests, which a retry can read again from its beginning.
+#[derive(Debug, Clone)]
+pub struct Body {
+    pub(crate) source: Source,
+    pub(crate) digests: Digests,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) enum Source {
+    Memory(Bytes),
+    File(PathBuf),
+}
+
+impl Body {
+    /// A body in memory.
+    #[must_use]
+    pub fn from_bytes(bytes: Bytes, digests: Digests) -> Body {
+        Body { source: Source::Memory(bytes), digests }
+    }
+
+    /// A body that lies in a local file, which must not change until `put` returns. (If it does, the counted bytes
+    /// or the MD5 differ, and `put` fails.)
+    #[must_use]
+    pub fn from_file(path: impl AsRef<Path>, digests: Digests) -> Body {
+        Body { source: Source::File(path.as_ref().to_owned()), digests }
+    }
+
+    /// Length and digests of the body.
+    #[must_use]
+    pub fn digests(&self) -> &Digests {
+        &self.digests
+    }
+}
+
+impl Source {
+    /// How long the source really is, in bytes, whatever was declared.
+    pub(crate) async fn len(&self) -> Result<u64, Error> {
+        match self {
+            Source::Memory(bytes) => Ok(bytes.len() as u64),
+            Source::File(path) => {
+                let found = tokio::fs::metadata(path).await;
+                Ok(found.map_err(|source| Error::Io { operation: format!("read {}", path.display()), source })?.len())
+            }
+        }
+    }
+
+    /// The bytes of `range`, or as many of them as there are, in pieces.
+    pub(crate) fn pieces(&self, range: Range<u64>) -> BoxStream<'static, io::Result<Bytes>> {
+        match self {
+            Source::Memory(bytes) => {
+                let within = |at: u64| usize::try_from(at).unwrap_or(usize::MAX).min(bytes.len());
+                let slice = bytes.slice(within(range.start)..within(range.end));
+                stream::iter((!slice.is_empty()).then_some(Ok(slice))).boxed()
+            }
+            Source::File(path) => {
+                let path = path.clone();
+                file_pieces(move || File::open(path), range)
+            }
+        }
+    }
+
+    /// Opens the source for reading in a blocking thread.
+    pub(crate) fn open(&self) -> io::Result<Box<dyn Read>> {
+        Ok(match self {
+            Source::Memory(bytes) => Box::new(io::Cursor::new(bytes.clone())),
+            Source::File(path) => Box::new(File::open(path)?),
+        })
+    }
+}
+
+/// Reads `range` of a file in a blocking thread, which ends when the stream is dropped.
+pub(crate) fn file_pieces(
+    open: impl FnOnce() -> io::Result<File> + Send + 'static,
+    range: Range<u64>,
+) -> BoxStream<'static, io::Result<Bytes>> {
+    let (sender, receiver) = mpsc::channel(PIECES_AHEAD);
+    tokio::task::spawn_blocking(move || {
+        let read = || -> io::Result<()> {
+            let mut file = open()?;
+            file.seek(SeekFrom::Start(range.start))?;
+            let mut left = range.end - range.start;
+            while left > 0 {
+                let mut piece = Vec::with_capacity(usize::try_from(left.min(PIECE)).unwrap_or(usize::MAX));
+                let got = (&file).take(left.min(PIECE)).read_to_end(&mut piece)?;
+                if got == 0 || sender.blocking_send(Ok(piece.into())).is_err() {
+                    break;
+                }
+                left -= got as u64;
+            }
+            Ok(())
+        };
+        if let Err(error) = read() {
+            // Nobody listens any more: then nobody needs to know.
+            let _ = sender.blocking_send(Err(error));
+        }
+    });
+    stream::unfold(receiver, |mut receiver| async move { Some((receiver.recv().await?, receiver)) }).boxed()
+}

@@ -1,0 +1,174 @@
+//! The contract of an object store, and comforts that are built on it alone.
+
+use std::fmt;
+use std::ops::Range;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use futures_util::stream::BoxStream;
+
+use crate::{Body, Digests, Error};
+
+/// A body on its way out of the store, piece by piece.
+pub type ByteStream = BoxStream<'static, Result<Bytes, Error>>;
+
+/// Containers of named objects.
+///
+/// # What an implementer owes
+///
+/// - **An object appears whole or not at all.** A reader never sees the beginning of an upload that
+///   failed or still runs; a failed `put` leaves what was there before.
+/// - **Bytes are counted and hashed on the way in.** A body that is longer or shorter than its
+///   [`Digests`] say, or has another MD5, is an error and is not stored.
+/// - **An early end is an error on the way out.** A [`Download`] yields exactly the bytes that were
+///   asked for, or ends with an error; broken connections are resumed inside.
+/// - **Passing faults are retried inside**, with growing pauses; what comes out as an error has been
+///   tried often enough ([`Error::is_passing`] tells whether later might be better).
+/// - **Listings are hints** (they may lag behind), `head` is the truth.
+/// - **Times are the store's own**, never this machine's clock. (A folder's own clock is its machine's.)
+///
+/// Names are any UTF-8 without a null byte; `/` has no meaning but is common. A name that a store cannot hold (a
+/// folder has no room for `..` or for a part of more than 255 bytes) is [`Error::InvalidName`], never another name.
+/// Containers need not exist for `head`, `get` and `delete` to answer [`Error::NotFound`]; `put` into one that
+/// does not exist is [`Error::NotFound`] too.
+#[async_trait]
+pub trait Store: fmt::Debug + Send + Sync + 'static {
+    /// Where this store is, for messages and records, such as `swift:AUTH_backup at http://…` or
+    /// `file:///var/backups`. Holds no secret.
+    fn location(&self) -> String;
+
+    /// Objects larger than this are cut into segments of this size, in bytes; `None` where no object
+    /// is too large. Give it to [`Digester::new`](crate::Digester::new), so that one reading yields the
+    /// digests of the segments too.
+    fn segment_size(&self) -> Option<u64>;
+
+    /// The largest object that can be stored, in bytes, where there is a limit.
+    fn max_object_size(&self) -> Option<u64>;
+
+    /// Makes a container. One that exists already is success.
+    async fn create_container(&self, container: &str) -> Result<(), Error>;
+
+    /// Removes an empty container; one that does not exist is success, one that holds objects is
+    /// [`Error::Conflict`].
+    async fn delete_container(&self, container: &str) -> Result<(), Error>;
+
+    /// One page of the containers after the name `after`, in byte order of their names; an empty page ends the
+    /// listing.
+    async fn list_containers(&self, prefix: &str, after: Option<&str>) -> Result<Vec<ContainerEntry>, Error>;
+
+    /// Stores `body` under `name`, replacing what stands there, and then asks the store (HEAD) whether
+    /// size and ETag are those of the body: only a proven upload is `Ok`.
+    async fn put(&self, container: &str, name: &str, body: &Body) -> Result<ObjectInfo, Error>;
+
+    /// Opens the object, or the half-open byte `range` of it, for reading.
+    ///
+    /// A range that reaches beyond the end is [`Error::Range`]. An object that is replaced while it is read either
+    /// goes on with its old bytes or ends with [`Error::Changed`]; the two are never mixed.
+    async fn get(&self, container: &str, name: &str, range: Option<Range<u64>>) -> Result<Download, Error>;
+
+    /// What the store knows of the object.
+    async fn head(&self, container: &str, name: &str) -> Result<ObjectInfo, Error>;
+
+    /// One page of the objects whose names begin with `prefix`, after the name `after`, in byte order; an empty
+    /// page ends the listing. A container that does not exist is [`Error::NotFound`].
+    async fn list(&self, container: &str, prefix: &str, after: Option<&str>) -> Result<Vec<ObjectEntry>, Error>;
+
+    /// Removes the named object alone, never the segments of which it consists. An object that does not
+    /// exist is [`Error::NotFound`].
+    async fn delete(&self, container: &str, name: &str) -> Result<(), Error>;
+
+    /// Removes the named object and those of its segments that [`put`](Store::put) made for this name;
+    /// segments that lie elsewhere are not touched.
+    async fn delete_with_segments(&self, container: &str, name: &str) -> Result<(), Error>;
+}
+
+/// A container in a listing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ContainerEntry {
+    /// Name of the container.
+    pub name: String,
+}
+
+/// An object in a listing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObjectEntry {
+    /// Name of the object.
+    pub name: String,
+    /// Size in bytes as the listing has it.
+    pub bytes: u64,
+}
+
+/// What the store says of an object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObjectInfo {
+    /// Size in bytes.
+    pub bytes: u64,
+    /// The ETag without quotes, where the store has one; compare it with [`Digests::etag`].
+    pub etag: Option<String>,
+    /// When the object was written, by the store's clock.
+    pub modified: DateTime<Utc>,
+    /// When the store answered, by its clock, never before `modified`: `answered - modified` is the object's age.
+    pub answered: DateTime<Utc>,
+}
+
+/// An object that is being read.
+pub struct Download {
+    /// Size in bytes of what `stream` yields.
+    pub bytes: u64,
+    /// The bytes, in order. Ends with an error when fewer than `bytes` could be read.
+    pub stream: ByteStream,
+}
+
+impl fmt::Debug for Download {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Download").field("bytes", &self.bytes).finish_non_exhaustive()
+    }
+}
+
+/// Comforts on top of the contract, the same for every store.
+#[async_trait]
+pub trait StoreExt: Store {
+    /// Every object whose name begins with `prefix`, all pages in one. Only for containers that hold one night; a
+    /// long listing is read with [`Store::list`].
+    async fn list_all(&self, container: &str, prefix: &str) -> Result<Vec<ObjectEntry>, Error> {
+        let mut all: Vec<ObjectEntry> = Vec::new();
+        loop {
+            let after = all.last().map(|entry| entry.name.clone());
+            let page = self.list(container, prefix, after.as_deref()).await?;
+            if page.is_empty() {
+                return Ok(all);
+            }
+            all.extend(page);
+        }
+    }
+
+    /// The whole object in memory; one larger than `limit` bytes is [`Error::TooLarge`].
+    async fn get_bytes(&self, container: &str, name: &str, limit: u64) -> Result<Bytes, Error> {
+        use futures_util::TryStreamExt;
+
+        let download = self.get(container, name, None).await?;
+        if download.bytes > limit {
+            return Err(Error::TooLarge { object: format!("{container}/{name}"), bytes: download.bytes, limit });
+        }
+        let pieces: Vec<Bytes> = download.stream.try_collect().await?;
+        Ok(pieces.concat().into())
+    }
+
+    /// Stores bytes that lie in memory.
+    async fn put_bytes(&self, container: &str, name: &str, bytes: Bytes) -> Result<ObjectInfo, Error> {
+        let digests = Digests::of(&bytes, self.segment_size());
+        self.put(container, name, &Body::from_bytes(bytes, digests)).await
+    }
+
+    /// Whether the object exists, and what is known of it.
+    async fn find(&self, container: &str, name: &str) -> Result<Option<ObjectInfo>, Error> {
+        match self.head(container, name).await {
+            Ok(info) => Ok(Some(info)),
+            Err(Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+impl<S: Store + ?Sized> StoreExt for S {}

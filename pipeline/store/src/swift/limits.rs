@@ -1,0 +1,83 @@
+//! What this Swift can do, as it says of itself.
+
+use reqwest::Client;
+use serde::Deserialize;
+
+use super::{Settings, wire};
+
+/// Limits of a Swift, from `GET /info`; the usual ones where it does not say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Limits {
+    /// The largest object in one piece, in bytes.
+    pub(super) largest_piece: u64,
+    /// How many segments a large object can have; `None` where there are no static large objects.
+    pub(super) segments: Option<u64>,
+    /// The longest page of a listing, in names.
+    pub(super) listing: u32,
+}
+
+#[derive(Deserialize)]
+struct Info {
+    swift: Core,
+    slo: Option<LargeObjects>,
+}
+
+#[derive(Deserialize)]
+struct Core {
+    max_file_size: Option<u64>,
+    container_listing_limit: Option<u32>,
+    account_listing_limit: Option<u32>,
+}
+
+#[derive(Deserialize)]
+struct LargeObjects {
+    max_manifest_segments: Option<u64>,
+}
+
+impl Limits {
+    const USUAL: Limits = Limits { largest_piece: 5 << 30, segments: Some(1000), listing: 10_000 };
+
+    /// Asks once. An operator may have switched the answer off, so nothing depends on it.
+    pub(super) async fn ask(client: &Client, settings: &Settings, storage_url: &str) -> Limits {
+        let Ok(url) = url::Url::parse(storage_url).and_then(|url| url.join("/info")) else { return Limits::USUAL };
+        let answer = match wire::exchange(client.get(url), settings).await {
+            Ok(response) => wire::body(response, 1 << 20, settings.stall_timeout).await,
+            Err(fault) => Err(fault),
+        };
+        match answer {
+            Ok(body) => Limits::read(&body),
+            Err(fault) => {
+                tracing::debug!(?fault, "the store does not tell its limits");
+                Limits::USUAL
+            }
+        }
+    }
+
+    fn read(body: &[u8]) -> Limits {
+        let Ok(Info { swift, slo }) = serde_json::from_slice(body) else { return Limits::USUAL };
+        let usual = Limits::USUAL;
+        let listings = [swift.container_listing_limit, swift.account_listing_limit];
+        Limits {
+            largest_piece: swift.max_file_size.unwrap_or(usual.largest_piece),
+            segments: slo.map(|slo| slo.max_manifest_segments.unwrap_or(1000)),
+            listing: listings.into_iter().flatten().min().unwrap_or(usual.listing),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_are_read_where_they_are_told() {
+        let told = br#"{"swift": {"max_file_size": 7, "container_listing_limit": 20, "account_listing_limit": 10},
+                        "slo": {"max_manifest_segments": 3, "min_segment_size": 1}, "other": {}}"#;
+        assert_eq!(Limits::read(told), Limits { largest_piece: 7, segments: Some(3), listing: 10 });
+        let without = br#"{"swift": {"max_file_size": 7}}"#;
+        assert_eq!(Limits::read(without), Limits { largest_piece: 7, segments: None, listing: 10_000 });
+        for nonsense in ["", "<html>", "[]", "{}"] {
+            assert_eq!(Limits::read(nonsense.as_bytes()), Limits::USUAL);
+        }
+    }
+}

@@ -1,0 +1,307 @@
+//! Large objects: segments side by side, then a manifest that makes them one (a "static large object").
+//!
+//! The segments of `container/name` lie in the container of segments as `container/name/<id>/<number>`, where every
+//! upload draws an id of its own: so no upload can change the segments of another, and it can be told which ones
+//! belong to a name.
+
+use futures_util::stream::{self, StreamExt, TryStreamExt};
+use reqwest::header::{ACCEPT, ETAG};
+use reqwest::{Method, StatusCode};
+use serde::{Deserialize, Serialize};
+
+use super::session::Token;
+use super::tries::{Call, Fault, Tries};
+use super::upload::{Piece, difference, missing};
+use super::{LONGEST_NAME, Swift, wire};
+use crate::{Body, Error, ObjectInfo};
+
+/// Segments deleted at once.
+const DELETES_AT_ONCE: usize = 8;
+
+/// Digits of an upload's id (hexadecimal) and of a segment's number (decimal).
+const ID_DIGITS: usize = 16;
+const NUMBER_DIGITS: usize = 8;
+
+/// A line of a manifest, as it is sent.
+#[derive(Serialize)]
+struct Entry {
+    path: String,
+    etag: String,
+    size_bytes: u64,
+}
+
+/// A line of a manifest, as Swift gives it back.
+#[derive(Deserialize)]
+struct StoredEntry {
+    /// `/container/object`; missing for inline data.
+    name: Option<String>,
+}
+
+/// The verdict that stands in the body when Swift answered early to keep the connection alive.
+#[derive(Deserialize)]
+struct Verdict {
+    #[serde(rename = "Response Status")]
+    status: String,
+    #[serde(rename = "Response Body", default)]
+    body: String,
+    #[serde(rename = "Errors", default)]
+    errors: Vec<Vec<String>>,
+}
+
+impl Swift {
+    /// Stores a body in the segments that its digests name.
+    pub(super) async fn upload_segments(
+        &self,
+        call: Call,
+        container: &str,
+        name: &str,
+        body: &Body,
+    ) -> Result<ObjectInfo, Error> {
+        // Segments are not sent before it is known that their object can have its place.
+        let mut tries = Tries::new(self.settings(), call.clone());
+        self.exchange(&mut tries, |token| self.request(Method::HEAD, token, container, None)).await?;
+        let into = self.settings().segments_container.clone();
+        self.0.segments_container.get_or_try_init(|| self.make_segments_container()).await?;
+
+        let id = rand::random::<u64>();
+        let pieces: Vec<Piece> = (1_usize..)
+            .zip(&body.digests().segments)
+            .map(|(number, segment)| Piece {
+                container: into.clone(),
+                name: format!("{container}/{name}/{id:0ID_DIGITS$x}/{number:0NUMBER_DIGITS$}"),
+                source: body.source.clone(),
+                range: segment.offset..segment.offset + segment.bytes,
+                etag: hex::encode(segment.md5),
+            })
+            .collect();
+        if let Some(long) = pieces.iter().find(|piece| piece.name.len() > LONGEST_NAME) {
+            let reason = format!("the names of its segments would be longer than {LONGEST_NAME} bytes");
+            return Err(Error::InvalidName { object: long.name.clone(), reason });
+        }
+
+        let uploads = stream::iter(pieces.clone()).map(|piece| {
+            let (swift, call) = (self.clone(), call.clone());
+            async move { swift.upload_piece(call, &piece).await }
+        });
+        let uploaded = uploads.buffer_unordered(self.settings().segments_at_once).try_collect::<()>().await;
+        let names = || pieces.iter().map(|piece| piece.name.clone()).collect();
+        if let Err(error) = uploaded {
+            self.forget_segments(names()).await;
+            return Err(error);
+        }
+        let replaced = self.segments_of(container, name).await?;
+        match self.upload_manifest(call, container, name, body, &pieces).await {
+            Ok(info) => {
+                self.forget_segments(replaced).await;
+                Ok(info)
+            }
+            Err(error) => {
+                // After a clear refusal no manifest can need the segments. After anything else one may come to light
+                // later, from a slow server or a replica; then they must be there.
+                if error.is_passing() || matches!(error, Error::Mismatch { .. }) {
+                    tracing::warn!(%container, %name, segments = pieces.len(), "left segments behind, as their manifest may stand");
+                } else {
+                    self.forget_segments(names()).await;
+                }
+                Err(error)
+            }
+        }
+    }
+
+    async fn make_segments_container(&self) -> Result<(), Error> {
+        let container = &self.settings().segments_container;
+        let mut tries = self.tries("create container", container.clone());
+        self.exchange(&mut tries, |token| self.request(Method::PUT, token, container, None)).await?;
+        Ok(())
+    }
+
+    /// Stores the manifest until a HEAD shows the whole object.
+    async fn upload_manifest(
+        &self,
+        call: Call,
+        container: &str,
+        name: &str,
+        body: &Body,
+        pieces: &[Piece],
+    ) -> Result<ObjectInfo, Error> {
+        let entries: Vec<Entry> = pieces
+            .iter()
+            .map(|piece| Entry {
+                path: format!("/{}/{}", piece.container, piece.name),
+                etag: piece.etag.clone(),
+                size_bytes: piece.range.end - piece.range.start,
+            })
+            .collect();
+        let (bytes, etag) = (body.digests().bytes, body.digests().etag());
+        let mut tries = Tries::new(self.settings(), call);
+        loop {
+            let token = self.0.session.token_for_upload().await?;
+            let fault = match self.send_manifest(&token, container, name, &entries, &etag).await {
+                // A lost answer may have been a yes.
+                Ok(()) | Err(Fault::Network(_)) => match self.find(container, name).await {
+                    Ok(found) => match difference(bytes, &etag, &found.info) {
+                        None => return Ok(found.info),
+                        Some(fault) => fault,
+                    },
+                    Err(Error::NotFound { .. }) => missing(&etag),
+                    Err(error) => return Err(error),
+                },
+                Err(fault) => fault,
+            };
+            self.next_try(&mut tries, &token, fault).await?;
+        }
+    }
+
+    /// One try. Checking a thousand segments takes Swift its time, so it is asked to keep the connection alive; then
+    /// the true status stands in the body.
+    async fn send_manifest(
+        &self,
+        token: &Token,
+        container: &str,
+        name: &str,
+        entries: &[Entry],
+        etag: &str,
+    ) -> Result<(), Fault> {
+        let settings = self.settings();
+        let request = self
+            .request(Method::PUT, token, container, Some(name))
+            .query(&[("multipart-manifest", "put"), ("heartbeat", "on")])
+            .header(ACCEPT, "application/json")
+            .header(ETAG, etag)
+            .json(entries);
+        let sent = tokio::time::timeout(settings.connect_timeout + settings.response_timeout, request.send()).await;
+        let response = match sent {
+            Err(_) => {
+                return Err(Fault::Network(format!("no answer to the manifest for {:.0?}", settings.response_timeout)));
+            }
+            Ok(sent) => sent.map_err(|error| Fault::Network(wire::broken(error)))?,
+        };
+        let response = wire::accepted(response, settings).await?;
+        if response.status() != StatusCode::ACCEPTED {
+            return Ok(());
+        }
+        let page = wire::body(response, 1 << 20, settings.response_timeout).await?;
+        verdict(&page, container, name)
+    }
+
+    /// The segments of `container/name` that an upload of ours made for it; none for an object in one piece, or for
+    /// one that does not exist.
+    pub(super) async fn segments_of(&self, container: &str, name: &str) -> Result<Vec<String>, Error> {
+        match self.find(container, name).await {
+            Ok(found) if found.is_segmented => {}
+            Ok(_) | Err(Error::NotFound { .. }) => return Ok(Vec::new()),
+            Err(error) => return Err(error),
+        }
+        let object = format!("{container}/{name}");
+        let mut tries = self.tries("read the manifest of", object.clone());
+        let page = self
+            .exchange_all(&mut tries, |token| {
+                self.request(Method::GET, token, container, Some(name)).query(&[("multipart-manifest", "get")])
+            })
+            .await;
+        let page = match page {
+            Err(Error::NotFound { .. }) => return Ok(Vec::new()),
+            other => other?,
+        };
+        let entries: Vec<StoredEntry> = serde_json::from_slice(&page).map_err(|error| Error::Protocol {
+            operation: format!("read the manifest of {object}"),
+            reason: format!("it is no list of segments in JSON: {error}"),
+        })?;
+        let prefix = format!("/{}/", self.settings().segments_container);
+        let names = entries.iter().filter_map(|entry| entry.name.as_deref()?.strip_prefix(&prefix));
+        Ok(names.filter(|segment| is_segment_of(segment, container, name)).map(str::to_owned).collect())
+    }
+
+    /// Deletes segments; ones that are gone already are fine.
+    pub(super) async fn remove_segments(&self, names: Vec<String>) -> Result<(), Error> {
+        let deletes = stream::iter(names).map(|name| {
+            let swift = self.clone();
+            async move {
+                match swift.remove(&swift.settings().segments_container, Some(&name)).await {
+                    Err(Error::NotFound { .. }) => Ok(()),
+                    other => other,
+                }
+            }
+        });
+        deletes.buffer_unordered(DELETES_AT_ONCE).try_collect().await
+    }
+
+    /// Deletes segments that nothing refers to, as well as it goes: they cost room, but harm nobody.
+    pub(super) async fn forget_segments(&self, names: Vec<String>) {
+        let Some(first) = names.first().cloned() else { return };
+        if let Err(error) = self.remove_segments(names).await {
+            tracing::warn!(%error, container = %self.settings().segments_container, %first, "segments without an object were left behind");
+        }
+    }
+}
+
+/// Whether `segment` is named as an upload of `container/name` would: prefix, id, number, and nothing else.
+fn is_segment_of(segment: &str, container: &str, name: &str) -> bool {
+    let of_name = || segment.strip_prefix(container)?.strip_prefix('/')?.strip_prefix(name)?.strip_prefix('/');
+    let Some((id, number)) = of_name().and_then(|rest| rest.split_once('/')) else { return false };
+    id.len() == ID_DIGITS
+        && id.bytes().all(|digit| digit.is_ascii_hexdigit())
+        && number.len() == NUMBER_DIGITS
+        && number.bytes().all(|digit| digit.is_ascii_digit())
+}
+
+/// What the body of a 202 says.
+fn verdict(page: &[u8], container: &str, name: &str) -> Result<(), Fault> {
+    let nonsense = |reason: String| {
+        Fault::Final(Error::Protocol { operation: format!("upload the manifest of {container}/{name}"), reason })
+    };
+    let verdict: Verdict = serde_json::from_slice(page).map_err(|error| nonsense(error.to_string()))?;
+    let status = verdict.status.split_whitespace().next().and_then(|code| code.parse::<StatusCode>().ok());
+    let status = status.ok_or_else(|| nonsense(format!("{:?} is no status", verdict.status)))?;
+    if status.is_success() {
+        return Ok(());
+    }
+    let errors: Vec<String> = verdict.errors.iter().map(|error| error.join(": ")).collect();
+    Err(Fault::Status {
+        status,
+        reason: format!("{} {}", verdict.body.trim(), errors.join(", ")).trim().to_owned(),
+        retry_after: None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_segments_of_the_name_itself_are_its_own() {
+        for (segment, expected) in [
+            ("c/a/0123456789abcdef/00000001", true),
+            ("c/a/b/0123456789abcdef/00000001", false),
+            ("c/a/0123456789abcdef/0123456789abcdef/00000001", false),
+            ("c/ab/0123456789abcdef/00000001", false),
+            ("d/a/0123456789abcdef/00000001", false),
+            ("c/a/0123456789abcdef/1", false),
+            ("c/a/0123456789abcdefg/00000001", false),
+            ("c/a/00000001", false),
+            ("c/a", false),
+        ] {
+            assert_eq!(is_segment_of(segment, "c", "a"), expected, "{segment}");
+        }
+        assert!(is_segment_of("c/a/b/0123456789abcdef/00000001", "c", "a/b"));
+    }
+
+    #[test]
+    fn the_true_status_of_a_manifest_is_the_one_in_the_body() {
+        verdict(br#" {"Response Status": "201 Created", "Response Body": "", "Errors": []}"#, "c", "a").unwrap();
+        let refused = verdict(
+            br#"  {"Response Status": "400 Bad Request", "Response Body": "Bad Request\n", "Errors": [["/s/1", "404 Not Found"]]}"#,
+            "c",
+            "a",
+        );
+        match refused {
+            Err(Fault::Status { status, reason, .. }) => {
+                assert_eq!((status.as_u16(), reason.as_str()), (400, "Bad Request /s/1: 404 Not Found"));
+            }
+            other => panic!("{other:?}"),
+        }
+        for nonsense in ["", "   ", "{}", r#"{"Response Status": "fine"}"#] {
+            assert!(matches!(verdict(nonsense.as_bytes(), "c", "a"), Err(Fault::Final(Error::Protocol { .. }))));
+        }
+    }
+}
