@@ -1,1 +1,8 @@
-//! InfluxDB 1.x files at rest: shard tars.
+//! InfluxDB 1.x files at rest, without an InfluxDB.
+//!
+//! Pure and synchronous: nothing here knows of the network, of a store or of a night. Whatever is read
+//! may be damaged or hostile, so lengths are checked before they are trusted and nothing panics.
+
+#![deny(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
+
+pub mod tar;
