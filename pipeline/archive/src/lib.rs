@@ -1,1 +1,18 @@
-//! What a stored night is: names, manifests, records.
+//! What a stored night is: its day, its names, its manifest and the records beside it.
+//!
+//! The layout is a contract with people as much as with programs: `shards/` and `influxdb/` hold what
+//! InfluxDB's own tools and `jq` read, and everything that only Nightshard needs lies beside them.
+
+pub mod calendar;
+mod document;
+mod error;
+pub mod manifest;
+pub mod names;
+pub mod records;
+pub mod state;
+
+pub use calendar::{Calendar, ContainerPattern, Date, Night, Window};
+pub use document::{Document, Loaded, read, remove, replace, seal};
+pub use error::Error;
+pub use manifest::BackupManifest;
+pub use state::{NightState, night_state};

@@ -1,0 +1,203 @@
+//! Days, time zones and the names of nights.
+
+use std::fmt;
+use std::str::FromStr;
+
+use chrono::format::{Item, StrftimeItems};
+use chrono::{DateTime, Days, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, TimeZone, Utc};
+use chrono_tz::Tz;
+
+use crate::Error;
+
+/// How days become containers: settings that backup, restore and dump must share.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Calendar {
+    /// The time zone in which days begin and end.
+    pub time_zone: Tz,
+    /// The local time until which a start still belongs to the night before (see [`Date::Night`]).
+    pub night_ends: NaiveTime,
+    /// How containers are named.
+    pub pattern: ContainerPattern,
+}
+
+/// Which night is meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Date {
+    /// The day that it is.
+    Today,
+    /// The day before.
+    Yesterday,
+    /// The day to which a backup that starts now belongs: before `night_ends` that is the day before, so that a
+    /// night caught up in the morning does not take the name of the next one.
+    Night,
+    /// A given day.
+    Day(NaiveDate),
+}
+
+impl FromStr for Date {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Date, Error> {
+        match text {
+            "today" => Ok(Date::Today),
+            "yesterday" => Ok(Date::Yesterday),
+            "night" => Ok(Date::Night),
+            // chrono takes 2016-6-1 too; one spelling for one day is enough.
+            _ if text.len() == 10 => {
+                NaiveDate::parse_from_str(text, "%Y-%m-%d").map(Date::Day).map_err(|_| no_date(text))
+            }
+            _ => Err(no_date(text)),
+        }
+    }
+}
+
+fn no_date(text: &str) -> Error {
+    Error::Usage {
+        message: format!("{text:?} is no date"),
+        hint: "give today, yesterday, night or a day such as 2016-06-11".to_owned(),
+    }
+}
+
+impl fmt::Display for Date {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Date::Today => f.write_str("today"),
+            Date::Yesterday => f.write_str("yesterday"),
+            Date::Night => f.write_str("night"),
+            Date::Day(day) => day.fmt(f),
+        }
+    }
+}
+
+/// A night: a day, and the container that holds it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Night {
+    /// The day.
+    pub day: NaiveDate,
+    /// The container's name, with which every object's name begins too.
+    pub container: String,
+}
+
+/// A span of time, half open: `start` belongs to it, `end` does not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Window {
+    /// The first instant.
+    pub start: DateTime<Utc>,
+    /// The first instant after it.
+    pub end: DateTime<Utc>,
+}
+
+impl Calendar {
+    /// The night that `date` means at the instant `now`.
+    ///
+    /// # Errors
+    ///
+    /// When the day before does not exist, at the end of the calendar.
+    pub fn night(&self, date: Date, now: DateTime<Utc>) -> Result<Night, Error> {
+        let local = now.with_timezone(&self.time_zone);
+        let today = local.date_naive();
+        let before = || today.checked_sub_days(Days::new(1)).ok_or_else(|| no_date(&today.to_string()));
+        let day = match date {
+            Date::Today => today,
+            Date::Yesterday => before()?,
+            Date::Night if local.time() < self.night_ends => before()?,
+            Date::Night => today,
+            Date::Day(day) => day,
+        };
+        Ok(Night { day, container: self.pattern.container(day) })
+    }
+
+    /// The instants that belong to the day in this time zone. A day begins at its first existing instant, which is
+    /// 01:00 where clocks skip midnight, and has 23 or 25 hours where they change.
+    ///
+    /// # Errors
+    ///
+    /// When the time zone skips the whole day, or the calendar ends.
+    pub fn window(&self, day: NaiveDate) -> Result<Window, Error> {
+        let next = day.checked_add_days(Days::new(1)).ok_or_else(|| no_date(&day.to_string()))?;
+        let window = Window { start: self.first_instant(day)?, end: self.first_instant(next)? };
+        if window.start == window.end {
+            return Err(Error::Usage {
+                message: format!("the day {day} does not exist in {}", self.time_zone),
+                hint: "clocks there skipped it; ask for the day before or after".to_owned(),
+            });
+        }
+        Ok(window)
+    }
+
+    /// The first instant at or after 00:00 of the day.
+    fn first_instant(&self, day: NaiveDate) -> Result<DateTime<Utc>, Error> {
+        let midnight = day.and_time(NaiveTime::MIN);
+        // No zone ever skipped more than a day, and none skipped to a time that is not on a full minute.
+        (0..=48 * 60)
+            .find_map(|minutes| self.earliest(midnight + TimeDelta::minutes(minutes)))
+            .ok_or_else(|| no_date(&day.to_string()))
+    }
+
+    fn earliest(&self, local: NaiveDateTime) -> Option<DateTime<Utc>> {
+        self.time_zone.from_local_datetime(&local).earliest().map(|instant| instant.with_timezone(&Utc))
+    }
+}
+
+/// How containers are named: text with strftime fields, such as `%Y-%m-%d` or `prod1-%Y-%m-%d`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ContainerPattern(String);
+
+impl Default for ContainerPattern {
+    fn default() -> Self {
+        ContainerPattern("%Y-%m-%d".to_owned())
+    }
+}
+
+impl ContainerPattern {
+    /// The container of a day.
+    #[must_use]
+    pub fn container(&self, day: NaiveDate) -> String {
+        day.format(&self.0).to_string()
+    }
+
+    /// The pattern's text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for ContainerPattern {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<ContainerPattern, Error> {
+        let refuse = |reason: &str| Error::Usage {
+            message: format!("the container pattern {text:?} {reason}"),
+            hint: "use text with %Y, %m and %d, such as \"%Y-%m-%d\" or \"prod1-%Y-%m-%d\"".to_owned(),
+        };
+        let items: Vec<Item<'_>> = StrftimeItems::new(text).collect();
+        if items.iter().any(|item| matches!(item, Item::Error)) {
+            return Err(refuse("has a field that does not exist"));
+        }
+        let pattern = ContainerPattern(text.to_owned());
+        let mut names = std::collections::BTreeSet::new();
+        // Every day of more than a year, a leap day among them, must have a name of its own.
+        let first = NaiveDate::from_ymd_opt(2019, 12, 1).ok_or_else(|| refuse("cannot be tried"))?;
+        for day in first.iter_days().take(500) {
+            let mut name = String::new();
+            if fmt::Write::write_fmt(&mut name, format_args!("{}", day.format(text))).is_err() {
+                return Err(refuse("has a field that a day does not have, such as an hour"));
+            }
+            names.insert(name);
+        }
+        if names.len() < 500 {
+            return Err(refuse("gives several days the same name"));
+        }
+        if names.iter().any(|name| name.len() > 128 || name.contains(['/', '\0', '\n']) || name.starts_with('.')) {
+            return Err(refuse("gives names that cannot be those of containers"));
+        }
+        Ok(pattern)
+    }
+}
+
+impl fmt::Display for ContainerPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}

@@ -1,0 +1,154 @@
+//! The backup's manifest: what was stored, whence, and how to know it again.
+//!
+//! These are the types of the wire, on purpose not derived from any inner type: a change here is a change of
+//! the format. Readers ignore members that they do not know. Times are RFC 3339 in UTC; digests are hex.
+
+use chrono::{DateTime, NaiveDate, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::Document;
+
+/// The seal of a backup. A night without it is none.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BackupManifest {
+    /// `nightshard-archive/1`.
+    pub format: String,
+    /// The day that the night is named after.
+    pub night: NaiveDate,
+    /// The container, with which every object's name begins.
+    pub container: String,
+    /// A name given to this backup besides its date.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
+    /// The time zone in which days begin, such as `Europe/Berlin`.
+    pub time_zone: String,
+    /// The program that wrote this.
+    pub writer: Writer,
+    /// The InfluxDB that was backed up.
+    pub source: Source,
+    /// When the backup began.
+    pub started: DateTime<Utc>,
+    /// When everything was stored and proven.
+    pub sealed: DateTime<Utc>,
+    /// The databases that were backed up, in byte order; one may have no shards.
+    pub databases: Vec<String>,
+    /// Everything that lies in `shards/`.
+    pub objects: Vec<StoredObject>,
+    /// What a person should know about the whole.
+    #[serde(default)]
+    pub warnings: Vec<String>,
+}
+
+impl Document for BackupManifest {
+    const WHAT: &'static str = "backup";
+    const FORMAT: &'static str = "nightshard-archive/1";
+}
+
+impl BackupManifest {
+    /// The shards, in the order in which they are recorded.
+    pub fn shards(&self) -> impl Iterator<Item = (&StoredObject, &ShardRecord)> {
+        self.objects.iter().filter_map(|object| match &object.content {
+            Content::Shard(shard) => Some((object, shard)),
+            Content::Meta => None,
+        })
+    }
+
+    /// The metastore.
+    #[must_use]
+    pub fn metastore(&self) -> Option<&StoredObject> {
+        self.objects.iter().find(|object| object.content == Content::Meta)
+    }
+
+    /// Bytes of all objects together.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.objects.iter().map(|object| object.bytes).sum()
+    }
+}
+
+/// Which program wrote a document.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Writer {
+    /// Such as `nightshard-backup`.
+    pub program: String,
+    /// Such as `0.1.0`.
+    pub version: String,
+}
+
+/// An InfluxDB server, described so that it can be told from others.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Source {
+    /// Its own host name (`network.hostname` in `SHOW DIAGNOSTICS`).
+    pub host: String,
+    /// Its version as it tells it.
+    pub influxdb_version: String,
+    /// The random number that it drew at its first start, as decimal text: JSON numbers lose digits above 2^53.
+    pub cluster_id: String,
+    /// Its HTTP address as it was configured, without credentials.
+    pub url: String,
+    /// The address of its snapshot service as it was configured.
+    pub snapshot_address: String,
+    /// Its data directory (`config-data.dir` in `SHOW DIAGNOSTICS`).
+    pub data_directory: String,
+}
+
+/// An object in `shards/`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoredObject {
+    /// Its full name.
+    pub name: String,
+    /// Its length in bytes.
+    pub bytes: u64,
+    /// SHA-256 of its bytes.
+    pub sha256: String,
+    /// MD5 of its bytes.
+    pub md5: String,
+    /// What it is.
+    #[serde(flatten)]
+    pub content: Content,
+}
+
+/// What an object holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+pub enum Content {
+    /// The metastore, framed as the snapshot service sends it.
+    Meta,
+    /// The tar of a shard.
+    Shard(ShardRecord),
+}
+
+/// A stored shard.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShardRecord {
+    /// Its database.
+    pub database: String,
+    /// Its retention policy.
+    pub retention_policy: String,
+    /// Its id on the source.
+    pub shard_id: u64,
+    /// The first instant of its time range by the metastore; `null` when it has no lower bound.
+    pub starts: Option<DateTime<Utc>>,
+    /// The first instant after its time range by the metastore.
+    pub ends: DateTime<Utc>,
+    /// When its snapshot was asked for, by the InfluxDB server's clock: every point that was acknowledged before is in it.
+    pub snapshot_taken: DateTime<Utc>,
+    /// Its files, in the order of the tar.
+    pub files: Vec<ShardFile>,
+    /// What a person should know about it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
+}
+
+/// A file within a shard's tar.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShardFile {
+    /// The last part of its name, such as `000000001-000000001.tsm`.
+    pub name: String,
+    /// Where it begins, in bytes from the start of the tar.
+    pub offset: u64,
+    /// Its length in bytes.
+    pub bytes: u64,
+    /// SHA-256 of its bytes.
+    pub sha256: String,
+}

@@ -1,0 +1,105 @@
+//! Names of objects within a night's container. Each begins with the container's own name.
+
+use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
+use percent_encoding::{AsciiSet, CONTROLS, percent_encode};
+use sha2::{Digest, Sha256};
+
+use crate::Window;
+
+/// What cannot stand in the name of an object or file, and `%` itself, so that two names never meet.
+const ENCODED: AsciiSet = CONTROLS.add(b'/').add(b'\\').add(b'%');
+
+/// A file name may have 255 bytes; window, format and compression need some of them.
+const LONGEST_MEASUREMENT: usize = 180;
+
+/// The folder of what `influxd restore` reads.
+#[must_use]
+pub fn shards_prefix(container: &str) -> String {
+    format!("{container}/shards/")
+}
+
+/// The folder of the dumps.
+#[must_use]
+pub fn dumps_prefix(container: &str) -> String {
+    format!("{container}/influxdb/")
+}
+
+/// The folder of the running markers.
+#[must_use]
+pub fn running_prefix(container: &str) -> String {
+    format!("{container}/running/")
+}
+
+/// The folder of the seals and records.
+#[must_use]
+pub fn manifests_prefix(container: &str) -> String {
+    format!("{container}/manifests/")
+}
+
+/// The metastore, named as `influxd backup` names it.
+#[must_use]
+pub fn metastore(container: &str) -> String {
+    format!("{container}/shards/meta.00")
+}
+
+/// A shard, named as `influxd backup -database` names it: the id has at least five digits.
+#[must_use]
+pub fn shard(container: &str, database: &str, policy: &str, id: u64) -> String {
+    format!("{container}/shards/{database}.{policy}.{id:05}.00")
+}
+
+/// The seal of the backup.
+#[must_use]
+pub fn backup_manifest(container: &str) -> String {
+    format!("{container}/manifests/backup.json")
+}
+
+/// The seal of a dump, by the dump's full file name.
+#[must_use]
+pub fn dump_manifest(container: &str, file: &str) -> String {
+    format!("{container}/manifests/dump.{file}.json")
+}
+
+/// What a restore onto the named host proved.
+#[must_use]
+pub fn restore_record(container: &str, host: &str) -> String {
+    format!("{container}/manifests/restore.{}.json", percent_encode(host.as_bytes(), &ENCODED))
+}
+
+/// The marker of a run under way.
+#[must_use]
+pub fn running_marker(container: &str, id: &str) -> String {
+    format!("{container}/running/{id}.json")
+}
+
+/// A dump in the archive, by its file name.
+#[must_use]
+pub fn dump(container: &str, file: &str) -> String {
+    format!("{container}/influxdb/{file}")
+}
+
+/// The file name of a dump: `<measurement>_<start>_<end>.<extension>`, with local times.
+#[must_use]
+pub fn dump_file(measurement: &str, window: Window, time_zone: Tz, extension: &str) -> String {
+    let local = |instant: DateTime<Utc>| instant.with_timezone(&time_zone).format("%Y-%m-%d-%H:%M:%S").to_string();
+    format!("{}_{}_{}.{extension}", measurement_in_file(measurement), local(window.start), local(window.end))
+}
+
+/// The measurement's name as it stands in a file name: percent-encoded where need be, and cut with a digest in
+/// place of the rest when it is too long for a file system.
+#[must_use]
+pub fn measurement_in_file(measurement: &str) -> String {
+    let mut name = percent_encode(measurement.as_bytes(), &ENCODED).to_string();
+    // A name of dots alone, or one that begins with a dot, would be special or hidden in a folder.
+    if name.starts_with('.') {
+        name.replace_range(..1, "%2E");
+    }
+    if name.len() > LONGEST_MEASUREMENT {
+        // Percent-encoding leaves ASCII alone here, so any place is a boundary of characters.
+        name.truncate(LONGEST_MEASUREMENT - 17);
+        name.push('~');
+        name.extend(hex::encode(Sha256::digest(measurement.as_bytes())).chars().take(16));
+    }
+    name
+}

@@ -1,0 +1,151 @@
+//! The other documents of a night: dumps, restores, runs under way. Types of the wire, like the manifest.
+
+use chrono::{DateTime, NaiveDate, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::Document;
+use crate::manifest::Writer;
+
+/// The seal of a dump.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DumpManifest {
+    /// `nightshard-dump/1`.
+    pub format: String,
+    /// The day that was dumped.
+    pub night: NaiveDate,
+    /// The time zone in which the day begins and ends.
+    pub time_zone: String,
+    /// The program that wrote this.
+    pub writer: Writer,
+    /// The measurement, as InfluxDB shows it.
+    pub measurement: String,
+    /// Its database.
+    pub database: String,
+    /// Its retention policy.
+    pub retention_policy: String,
+    /// The first instant that was asked for.
+    pub window_start: DateTime<Utc>,
+    /// The first instant after what was asked for.
+    pub window_end: DateTime<Utc>,
+    /// The object with the records; `null` when there are none.
+    pub object: Option<String>,
+    /// How records are written, `json`.
+    pub encoding: String,
+    /// Records a page.
+    pub page_size: u64,
+    /// Records in all.
+    pub records: u64,
+    /// Pages in all.
+    pub pages: u64,
+    /// Length of the object in bytes.
+    pub bytes: u64,
+    /// SHA-256 of the object.
+    pub sha256: String,
+    /// MD5 of the object.
+    pub md5: String,
+    /// Until when the source held everything: a point which was written later may be missing.
+    pub covered_until: DateTime<Utc>,
+    /// Whether the source may have lacked points of the window: `covered_until` lies before its end.
+    pub open: bool,
+    /// SHA-256 of the backup's manifest from which the records come, where they come from a backup.
+    pub backup_manifest_sha256: Option<String>,
+    /// When the dump began.
+    pub started: DateTime<Utc>,
+    /// When it was stored and proven.
+    pub sealed: DateTime<Utc>,
+    /// What a person should know about it.
+    #[serde(default)]
+    pub warnings: Vec<String>,
+}
+
+impl Document for DumpManifest {
+    const WHAT: &'static str = "dump";
+    const FORMAT: &'static str = "nightshard-dump/1";
+}
+
+/// What a restore onto one host did and proved.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RestoreRecord {
+    /// `nightshard-restore/1`.
+    pub format: String,
+    /// The program that wrote this.
+    pub writer: Writer,
+    /// SHA-256 of the manifest of the night that was restored.
+    pub manifest_sha256: String,
+    /// The server onto which it was restored.
+    pub target: Target,
+    /// When the restore began.
+    pub started: DateTime<Utc>,
+    /// When every shard had answered.
+    pub finished: DateTime<Utc>,
+    /// The databases that were restored.
+    pub databases: Vec<String>,
+    /// How many shards were restored, all of which answered a query.
+    pub shards: u64,
+    /// Bytes that were restored.
+    pub bytes: u64,
+    /// What is different on the target on purpose: durations, continuous queries, users and so on.
+    pub differences: Vec<String>,
+}
+
+impl Document for RestoreRecord {
+    const WHAT: &'static str = "restore";
+    const FORMAT: &'static str = "nightshard-restore/1";
+}
+
+/// The server that a night was restored to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Target {
+    /// Its own host name.
+    pub host: String,
+    /// Its version.
+    pub influxdb_version: String,
+    /// Its cluster id, as decimal text.
+    pub cluster_id: String,
+    /// Its HTTP address as it was configured.
+    pub url: String,
+    /// Its data directory.
+    pub data_directory: String,
+}
+
+/// The marker of a run under way, or what ended it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunningMarker {
+    /// `nightshard-running/1`.
+    pub format: String,
+    /// The run's random id; of two runs at once the lower goes on.
+    pub id: String,
+    /// The program that writes this.
+    pub writer: Writer,
+    /// The host that it runs on.
+    pub host: String,
+    /// Its process id there.
+    pub process: u32,
+    /// Cluster id of the server that is being backed up, as decimal text.
+    pub cluster_id: String,
+    /// The databases that are being backed up.
+    pub databases: Vec<String>,
+    /// When the run began, by its own clock.
+    pub started: DateTime<Utc>,
+    /// How it stands.
+    #[serde(flatten)]
+    pub state: RunState,
+}
+
+impl Document for RunningMarker {
+    const WHAT: &'static str = "running marker";
+    const FORMAT: &'static str = "nightshard-running/1";
+}
+
+/// How a run stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "lowercase")]
+pub enum RunState {
+    /// It runs, if its marker is young.
+    Running,
+    /// It ended with this error.
+    Failed {
+        /// The error as the program printed it.
+        error: String,
+    },
+}

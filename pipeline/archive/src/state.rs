@@ -1,0 +1,97 @@
+//! How a night stands, read from what lies in its container.
+
+use chrono::TimeDelta;
+use store::{Store, StoreExt};
+
+use crate::records::{RunState, RunningMarker};
+use crate::{BackupManifest, Error, Loaded, names, read};
+
+/// A marker is renewed every 30 seconds; one that is older than this belongs to a run that died.
+pub const MARKER_LIFETIME: TimeDelta = TimeDelta::minutes(5);
+
+/// How a night stands.
+#[derive(Debug, Clone)]
+pub enum NightState {
+    /// `STATUS_READY`: it is sealed.
+    Ready(Box<Loaded<BackupManifest>>),
+    /// `STATUS_BACKING_UP`: a run is under way.
+    BackingUp(RunningMarker),
+    /// `STATUS_ERROR`: a run failed or died, and this is what it said or what is known of it.
+    Failed(String),
+    /// There is nothing of ours.
+    Absent,
+}
+
+/// A marker with its age by the store's clock.
+#[derive(Debug, Clone)]
+pub struct FoundMarker {
+    /// Name of the object.
+    pub name: String,
+    /// The marker.
+    pub marker: RunningMarker,
+    /// How long ago it was written.
+    pub age: TimeDelta,
+}
+
+impl FoundMarker {
+    /// Whether its run is to be taken as alive.
+    #[must_use]
+    pub fn is_fresh(&self) -> bool {
+        self.marker.state == RunState::Running && self.age < MARKER_LIFETIME
+    }
+}
+
+/// How the night in `container` stands.
+///
+/// # Errors
+///
+/// When the store fails, or the manifest cannot be read.
+pub async fn night_state(store: &dyn Store, container: &str) -> Result<NightState, Error> {
+    match read::<BackupManifest>(store, container, &names::backup_manifest(container)).await {
+        Ok(loaded) => return Ok(NightState::Ready(Box::new(loaded))),
+        Err(Error::Missing { .. }) => {}
+        Err(error) => return Err(error),
+    }
+    let markers = markers(store, container).await?;
+    if let Some(found) = markers.iter().find(|found| found.is_fresh()) {
+        return Ok(NightState::BackingUp(found.marker.clone()));
+    }
+    let youngest = markers.into_iter().min_by_key(|found| found.age);
+    Ok(match youngest {
+        None => NightState::Absent,
+        Some(found) => NightState::Failed(match found.marker.state {
+            RunState::Failed { error } => error,
+            RunState::Running => format!(
+                "the run on {} (process {}) has given no sign of life for {} minutes",
+                found.marker.host,
+                found.marker.process,
+                found.age.num_minutes()
+            ),
+        }),
+    })
+}
+
+/// All running markers of a night. A container that does not exist has none.
+///
+/// # Errors
+///
+/// When the store fails.
+pub async fn markers(store: &dyn Store, container: &str) -> Result<Vec<FoundMarker>, Error> {
+    let listed = match store.list_all(container, &names::running_prefix(container)).await {
+        Ok(listed) => listed,
+        Err(store::Error::NotFound { .. }) => return Ok(Vec::new()),
+        Err(error) => return Err(error.into()),
+    };
+    let mut found = Vec::new();
+    for entry in listed {
+        // Listings are hints: a marker may be gone by now.
+        let (info, marker) =
+            match (store.find(container, &entry.name).await?, read(store, container, &entry.name).await) {
+                (Some(info), Ok(loaded)) => (info, loaded.document),
+                (None, _) | (_, Err(Error::Missing { .. })) => continue,
+                (_, Err(error)) => return Err(error),
+            };
+        found.push(FoundMarker { name: entry.name, marker, age: info.answered - info.modified });
+    }
+    Ok(found)
+}
