@@ -1,0 +1,133 @@
+//! How a job ends when it does not end well.
+
+use std::fmt;
+
+/// What kind of end it is; each is one exit code of the programs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// The job failed.
+    Failed,
+    /// Flags, configuration or the state of things do not allow what was asked for.
+    Usage,
+    /// There is no such backup or dump.
+    Missing,
+    /// Verification found damage.
+    Damage,
+    /// Another run is at it.
+    Locked,
+    /// A passing failure: nothing was changed, and later it may go well.
+    Passing,
+}
+
+/// An error of a job: what was being done, to what, what came back, and what to do.
+#[derive(Debug)]
+pub struct Error {
+    kind: Kind,
+    message: String,
+    hint: Option<String>,
+}
+
+impl Error {
+    /// An error without a hint. The message is lower case and has no final dot.
+    #[must_use]
+    pub fn new(kind: Kind, message: impl Into<String>) -> Error {
+        Error { kind, message: message.into(), hint: None }
+    }
+
+    /// Says what to do.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Error {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// Says what was being done when it happened.
+    #[must_use]
+    pub fn during(mut self, what: impl fmt::Display) -> Error {
+        self.message = format!("{what}: {}", self.message);
+        self
+    }
+
+    /// Once something was changed, a passing failure is a failure: the same command may find another state.
+    #[must_use]
+    pub fn after_changes(mut self) -> Error {
+        if self.kind == Kind::Passing {
+            self.kind = Kind::Failed;
+        }
+        self
+    }
+
+    /// The kind of end.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// What to do, where there is something to say.
+    #[must_use]
+    pub fn hint_text(&self) -> Option<&str> {
+        self.hint.as_deref()
+    }
+
+    pub(crate) fn io(operation: impl fmt::Display, error: &std::io::Error) -> Error {
+        let failed = Error::new(Kind::Failed, format!("cannot {operation}: {error}"));
+        match error.kind() {
+            std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => {
+                failed.hint("the disk is full; free space there, or name another folder with --spool")
+            }
+            std::io::ErrorKind::PermissionDenied => {
+                failed.hint("the user that runs this needs to read and write there")
+            }
+            _ => failed,
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Error {}
+
+fn from_library(message: String, hint: Option<String>, kind: Kind) -> Error {
+    Error { kind, message, hint }
+}
+
+impl From<store::Error> for Error {
+    fn from(error: store::Error) -> Error {
+        let kind = match &error {
+            store::Error::Settings { .. } => Kind::Usage,
+            _ if error.is_passing() => Kind::Passing,
+            _ => Kind::Failed,
+        };
+        from_library(error.to_string(), error.hint(), kind)
+    }
+}
+
+impl From<influx::Error> for Error {
+    fn from(error: influx::Error) -> Error {
+        let kind = match &error {
+            influx::Error::UnknownDatabase { .. }
+            | influx::Error::UnsupportedVersion { .. }
+            | influx::Error::Settings { .. } => Kind::Usage,
+            _ if error.is_passing() => Kind::Passing,
+            _ => Kind::Failed,
+        };
+        from_library(error.to_string(), error.hint(), kind)
+    }
+}
+
+impl From<archive::Error> for Error {
+    fn from(error: archive::Error) -> Error {
+        match error {
+            archive::Error::Store(error) => error.into(),
+            archive::Error::Missing { .. } => from_library(error.to_string(), error.hint(), Kind::Missing),
+            archive::Error::Usage { .. } | archive::Error::NewerFormat { .. } => {
+                from_library(error.to_string(), error.hint(), Kind::Usage)
+            }
+            _ => from_library(error.to_string(), error.hint(), Kind::Failed),
+        }
+    }
+}
