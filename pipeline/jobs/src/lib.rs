@@ -4,7 +4,7 @@
 //! reads neither clock nor environment nor flags, and prints nothing: what it has to say while it runs goes to
 //! a [`Progress`].
 
-// pub mod backup;
+pub mod backup;
 mod error;
 mod lock;
 mod progress;

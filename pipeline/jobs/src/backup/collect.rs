@@ -1,0 +1,140 @@
+//! All shards of the wanted databases, and the metastore that fits them.
+//!
+//! Nothing ties the answers of the snapshot service together: while shards travel, new ones appear and old ones
+//! expire. So shards are listed before and after, the metastore comes last, and what it calls live must be what was
+//! stored; else another round takes what is missing.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use archive::manifest::{Content, ShardRecord, StoredObject};
+use archive::names;
+use bytes::Bytes;
+use chrono::DateTime;
+use influx::metastore::{Framed, TimeRange};
+use influx::snapshot::ShardPath;
+use store::{Digests, StoreExt};
+use tokio::task::JoinSet;
+
+use super::shard::{self, Taken};
+use super::{Run, stored};
+use crate::{Error, Event, Kind};
+
+/// How often the metastore is asked again when shards came or went meanwhile.
+const ROUNDS: u32 = 3;
+
+/// What a night holds before it is sealed.
+pub(super) struct Collected {
+    /// The shards by id.
+    pub(super) objects: BTreeMap<u64, StoredObject>,
+    /// The metastore.
+    pub(super) metastore: StoredObject,
+    /// What a person should know.
+    pub(super) warnings: Vec<String>,
+}
+
+/// Stores every shard of the databases, then the metastore.
+pub(super) async fn all(run: &Arc<Run>, databases: &[String]) -> Result<Collected, Error> {
+    let mut taken: BTreeMap<u64, Taken> = BTreeMap::new();
+    let mut warnings = Vec::new();
+    for _ in 0..ROUNDS {
+        let listed = list(run, databases).await?;
+        take_missing(run, listed, &mut taken).await?;
+
+        let listed: BTreeSet<u64> = list(run, databases).await?.into_iter().map(|path| path.id).collect();
+        let metastore = run.influx.snapshot().metastore().await?;
+        let live = live(&metastore, databases)?;
+
+        taken.retain(|id, shard| {
+            let stays = live.contains_key(id);
+            if !stays {
+                warnings.push(format!(
+                    "shard {id} of {}.{} expired or was dropped during the backup",
+                    shard.path.database, shard.path.policy
+                ));
+            }
+            stays
+        });
+        if listed.iter().all(|id| taken.contains_key(id) || !live.contains_key(id)) {
+            run.progress.report(Event::Step("storing the metastore"));
+            let metastore = store_metastore(run, metastore.raw).await?;
+            let objects =
+                taken.into_iter().filter_map(|(id, shard)| Some((id, record(shard, *live.get(&id)?)))).collect();
+            return Ok(Collected { objects, metastore, warnings });
+        }
+    }
+    Err(Error::new(
+        Kind::Failed,
+        format!("shards kept appearing in {} during the backup, {ROUNDS} times", databases.join(", ")),
+    )
+    .hint("something creates shards all the time, such as writes with random times; run the same command again"))
+}
+
+/// The shards that the server holds now.
+async fn list(run: &Run, databases: &[String]) -> Result<Vec<ShardPath>, Error> {
+    let mut listed = Vec::new();
+    for database in databases {
+        listed.extend(run.influx.snapshot().shards(database).await?);
+    }
+    Ok(listed)
+}
+
+/// What the metastore calls live, with time ranges.
+fn live(metastore: &Framed, databases: &[String]) -> Result<BTreeMap<u64, TimeRange>, Error> {
+    let mut live = BTreeMap::new();
+    for name in databases {
+        let database = metastore.data.database(name).ok_or_else(|| {
+            Error::new(Kind::Failed, format!("database {name} was dropped during the backup"))
+                .hint("run the same command again for the databases that are left")
+        })?;
+        live.extend(database.live_shards().map(|shard| (shard.id, shard.time_range)));
+    }
+    Ok(live)
+}
+
+/// Stores the listed shards that are not stored yet, a few at a time, the largest first.
+async fn take_missing(run: &Arc<Run>, listed: Vec<ShardPath>, taken: &mut BTreeMap<u64, Taken>) -> Result<(), Error> {
+    let sizes = run.influx.shard_statistics().await?;
+    let size = |path: &ShardPath| sizes.get(&path.id).map_or(0, |shard| shard.disk_bytes);
+    let mut waiting: Vec<ShardPath> = listed.into_iter().filter(|path| !taken.contains_key(&path.id)).collect();
+    // From the end of the list, so that the largest does not travel alone at last.
+    waiting.sort_by_key(size);
+    if !waiting.is_empty() {
+        run.progress.report(Event::Planned { objects: waiting.len() as u64, bytes: waiting.iter().map(size).sum() });
+    }
+    let mut travelling = JoinSet::new();
+    loop {
+        while travelling.len() < run.config.parallel.max(1) {
+            let Some(path) = waiting.pop() else { break };
+            travelling.spawn(shard::take(Arc::clone(run), path));
+        }
+        // Returning early drops the set, which ends the others.
+        let Some(done) = travelling.join_next().await else { return Ok(()) };
+        let done = done.map_err(|error| Error::new(Kind::Failed, format!("a shard's task ended: {error}")))?;
+        if let Some(shard) = done? {
+            run.progress.report(Event::Done { name: &shard.name, bytes: shard.digests.bytes });
+            taken.insert(shard.path.id, shard);
+        }
+    }
+}
+
+async fn store_metastore(run: &Run, bytes: Bytes) -> Result<StoredObject, Error> {
+    let name = names::metastore(&run.night.container);
+    let digests = Digests::of(&bytes, None);
+    run.store.put_bytes(&run.night.container, &name, bytes).await?;
+    Ok(stored(name, &digests, Content::Meta))
+}
+
+fn record(taken: Taken, range: TimeRange) -> StoredObject {
+    let shard = ShardRecord {
+        database: taken.path.database,
+        retention_policy: taken.path.policy,
+        shard_id: taken.path.id,
+        starts: range.start.map(DateTime::from_timestamp_nanos),
+        ends: DateTime::from_timestamp_nanos(range.end),
+        snapshot_taken: taken.snapshot_taken,
+        files: taken.files,
+        warnings: taken.warnings,
+    };
+    stored(taken.name, &taken.digests, Content::Shard(shard))
+}

@@ -1,0 +1,173 @@
+//! One shard: asked for until a whole answer came, stored, proven, and deleted locally.
+//!
+//! The snapshot service tells no status, so an answer is judged by what it is: empty means busy or gone, a tar without
+//! its trailer means cut, and a tar with another number of TSM files than the server counts means that files are missing.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use archive::manifest::ShardFile;
+use archive::names;
+use chrono::{DateTime, Utc};
+use influx::snapshot::ShardPath;
+use store::{Body, Digests};
+use tokio::time::Instant;
+
+use super::Run;
+use super::snapshot::{self, Fault, Snapshot};
+use crate::{Error, Event, Kind};
+
+/// How long a busy shard is asked again.
+const BUSY: Duration = Duration::from_secs(600);
+
+/// The first pause before asking again; it doubles up to [`LONGEST_PAUSE`].
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
+
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
+/// How often a broken answer, or one with the wrong number of files, is asked for again.
+const TRIES: u32 = 3;
+
+/// A shard that lies proven in the store.
+pub(super) struct Taken {
+    pub(super) path: ShardPath,
+    pub(super) name: String,
+    pub(super) digests: Digests,
+    pub(super) files: Vec<ShardFile>,
+    pub(super) snapshot_taken: DateTime<Utc>,
+    pub(super) warnings: Vec<String>,
+}
+
+/// Takes a shard to the store. `None` when the server does not have it any more.
+pub(super) async fn take(run: Arc<Run>, path: ShardPath) -> Result<Option<Taken>, Error> {
+    let what = format!("shard {} of {}.{}", path.id, path.database, path.policy);
+    let Some(judged) = judged_snapshot(&run, &path, &what).await? else {
+        tracing::info!("{what} is not on the server any more");
+        return Ok(None);
+    };
+    let container = &run.night.container;
+    let name = names::shard(container, &path.database, &path.policy, path.id);
+    let file = run.spool.file(&spool_name(&path));
+    let digests = judged.snapshot.digests;
+    run.store.put(container, &name, &Body::from_file(&file, digests.clone())).await?;
+    // Only now, that the stored copy is proven.
+    tokio::fs::remove_file(&file).await.map_err(|error| Error::io(format!("remove {}", file.display()), &error))?;
+    Ok(Some(Taken {
+        path,
+        name,
+        digests,
+        files: judged.snapshot.files,
+        snapshot_taken: judged.taken,
+        warnings: judged.warnings,
+    }))
+}
+
+struct Judged {
+    snapshot: Snapshot,
+    taken: DateTime<Utc>,
+    warnings: Vec<String>,
+}
+
+async fn judged_snapshot(run: &Run, path: &ShardPath, what: &str) -> Result<Option<Judged>, Error> {
+    let busy_until = Instant::now() + BUSY;
+    let mut pause = FIRST_PAUSE;
+    let (mut broken, mut miscounted) = (0, 0);
+    loop {
+        let before = tsm_files(run, path).await?;
+        // The server's clock, to the second below: every point acknowledged until then will be in the snapshot.
+        let taken = run.influx.ping().await?.date;
+        let file = run.spool.file(&spool_name(path));
+        match snapshot::receive(&run.influx, path, file, run.store.segment_size()).await {
+            Ok(snapshot) => {
+                let after = tsm_files(run, path).await?;
+                let Some(warning) = miscount(snapshot.tsm_files, before, after) else {
+                    return Ok(Some(Judged { snapshot, taken, warnings: Vec::new() }));
+                };
+                miscounted += 1;
+                if miscounted == TRIES {
+                    let warnings = vec![warning];
+                    return Ok(Some(Judged { snapshot, taken, warnings }));
+                }
+                tracing::info!("{what}: {warning}; asking again");
+            }
+            Err(Fault::Empty) => {
+                if !is_listed(run, path).await? {
+                    return Ok(None);
+                }
+                if Instant::now() >= busy_until {
+                    return Err(Error::new(Kind::Passing, format!("{what} was busy for {BUSY:?}")).hint(
+                        "another backup reads it, or the server writes it out; run the same command again later",
+                    ));
+                }
+                run.progress.report(Event::Waiting(&format!("{what} is busy")));
+            }
+            Err(Fault::Broken(error)) => {
+                broken += 1;
+                if broken == TRIES {
+                    return Err(error.during(format_args!("cannot take a snapshot of {what} ({TRIES} tries)")));
+                }
+                tracing::warn!("{what}: {error}; asking again from the beginning");
+            }
+            Err(Fault::Local(error)) => return Err(error.during(format_args!("cannot take a snapshot of {what}"))),
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
+/// What is wrong with the number of TSM files in the tar, if anything. The snapshot itself adds a file when it
+/// flushes the cache, and a compaction may run meanwhile, so what the server counts just before and just after are bounds.
+fn miscount(in_tar: u64, before: Option<u64>, after: Option<u64>) -> Option<String> {
+    let (Some(before), Some(after)) = (before, after) else {
+        return Some(
+            "the server does not count its files, so nobody knows whether the snapshot has them all".to_owned(),
+        );
+    };
+    let plausible = before.min(after)..=before.max(after) + 1;
+    if in_tar == after || plausible.contains(&in_tar) {
+        return None;
+    }
+    Some(format!("the snapshot has {in_tar} TSM files, but the server counted {before} before it and {after} after it"))
+}
+
+async fn tsm_files(run: &Run, path: &ShardPath) -> Result<Option<u64>, Error> {
+    Ok(run.influx.shard_statistics().await?.get(&path.id).map(|shard| shard.tsm_files))
+}
+
+async fn is_listed(run: &Run, path: &ShardPath) -> Result<bool, Error> {
+    match run.influx.snapshot().shards(&path.database).await {
+        Ok(listed) => Ok(listed.iter().any(|other| other.id == path.id)),
+        Err(influx::Error::UnknownDatabase { .. }) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn spool_name(path: &ShardPath) -> String {
+    format!("shard-{}.tar", path.id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::miscount;
+
+    #[test]
+    fn the_number_of_files_must_lie_between_what_the_server_counts_before_and_after() {
+        // tar, before, after, plausible
+        let table = [
+            (3, 3, 3, true),
+            (4, 3, 4, true),
+            (4, 3, 3, true),
+            (2, 8, 2, true),
+            (5, 8, 2, true),
+            (9, 8, 2, true),
+            (1, 8, 2, false),
+            (10, 8, 2, false),
+            (0, 0, 0, true),
+            (0, 1, 1, false),
+        ];
+        for (in_tar, before, after, plausible) in table {
+            assert_eq!(miscount(in_tar, Some(before), Some(after)).is_none(), plausible, "{in_tar} {before} {after}");
+        }
+        assert!(miscount(1, None, Some(1)).is_some());
+    }
+}
