@@ -2,13 +2,9 @@
 
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
-use percent_encoding::{AsciiSet, CONTROLS, percent_encode};
 use sha2::{Digest, Sha256};
 
 use crate::Window;
-
-/// What cannot stand in the name of an object or file, and `%` itself, so that two names never meet.
-const ENCODED: AsciiSet = CONTROLS.add(b'/').add(b'\\').add(b'%');
 
 /// A file name may have 255 bytes; window, format and compression need some of them.
 const LONGEST_MEASUREMENT: usize = 180;
@@ -64,7 +60,7 @@ pub fn dump_manifest(container: &str, file: &str) -> String {
 /// What a restore onto the named host proved.
 #[must_use]
 pub fn restore_record(container: &str, host: &str) -> String {
-    format!("{container}/manifests/restore.{}.json", percent_encode(host.as_bytes(), &ENCODED))
+    format!("{container}/manifests/restore.{}.json", encode(host))
 }
 
 /// The marker of a run under way.
@@ -90,16 +86,35 @@ pub fn dump_file(measurement: &str, window: Window, time_zone: Tz, extension: &s
 /// place of the rest when it is too long for a file system.
 #[must_use]
 pub fn measurement_in_file(measurement: &str) -> String {
-    let mut name = percent_encode(measurement.as_bytes(), &ENCODED).to_string();
+    let mut name = encode(measurement);
     // A name of dots alone, or one that begins with a dot, would be special or hidden in a folder.
     if name.starts_with('.') {
         name.replace_range(..1, "%2E");
     }
     if name.len() > LONGEST_MEASUREMENT {
-        // Percent-encoding leaves ASCII alone here, so any place is a boundary of characters.
-        name.truncate(LONGEST_MEASUREMENT - 17);
+        let mut end = LONGEST_MEASUREMENT - 17;
+        while !name.is_char_boundary(end) {
+            end -= 1;
+        }
+        name.truncate(end);
         name.push('~');
         name.extend(hex::encode(Sha256::digest(measurement.as_bytes())).chars().take(16));
     }
     name
+}
+
+/// Percent-encodes what cannot stand in the name of an object or file, and `%` itself, so that two names never meet.
+fn encode(text: &str) -> String {
+    let mut encoded = String::with_capacity(text.len());
+    for character in text.chars() {
+        if character.is_control() || "/\\%".contains(character) {
+            let mut bytes = [0; 4];
+            for byte in character.encode_utf8(&mut bytes).bytes() {
+                encoded.push_str(&format!("%{byte:02X}"));
+            }
+        } else {
+            encoded.push(character);
+        }
+    }
+    encoded
 }

@@ -1,0 +1,144 @@
+//! Documents: sealed with proof, read with their format checked, and the state of a night that follows from them.
+
+use std::sync::Arc;
+
+use archive::manifest::{BackupManifest, Content, Source, StoredObject, Writer};
+use archive::records::{RunState, RunningMarker};
+use archive::{Document, Error, NightState, names, night_state, read, replace, seal};
+use chrono::{DateTime, Utc};
+use store::{Folder, Store, StoreExt};
+
+const NIGHT: &str = "2016-06-11";
+
+struct Archive {
+    _folder: tempfile::TempDir,
+    store: Arc<dyn Store>,
+}
+
+async fn archive() -> Archive {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Folder::open(folder.path()).unwrap();
+    store.create_container(NIGHT).await.unwrap();
+    Archive { _folder: folder, store: Arc::new(store) }
+}
+
+fn instant(text: &str) -> DateTime<Utc> {
+    DateTime::parse_from_rfc3339(text).unwrap().to_utc()
+}
+
+fn manifest() -> BackupManifest {
+    BackupManifest {
+        format: BackupManifest::FORMAT.to_owned(),
+        night: NIGHT.parse().unwrap(),
+        container: NIGHT.to_owned(),
+        label: None,
+        time_zone: "Europe/Berlin".to_owned(),
+        writer: Writer { program: "nightshard-backup".to_owned(), version: "0.1.0".to_owned() },
+        source: Source {
+            host: "db1".to_owned(),
+            influxdb_version: "1.6.7".to_owned(),
+            cluster_id: "18446744073709551615".to_owned(),
+            url: "http://127.0.0.1:8086/".to_owned(),
+            snapshot_address: "127.0.0.1:8088".to_owned(),
+            data_directory: "/var/lib/influxdb/data".to_owned(),
+        },
+        started: instant("2016-06-11T21:55:00Z"),
+        sealed: instant("2016-06-11T21:57:30.25Z"),
+        databases: vec!["sensu_db".to_owned()],
+        objects: vec![StoredObject {
+            name: names::metastore(NIGHT),
+            bytes: 3,
+            sha256: "00".to_owned(),
+            md5: "00".to_owned(),
+            content: Content::Meta,
+        }],
+        warnings: Vec::new(),
+    }
+}
+
+fn marker(id: &str, state: RunState) -> RunningMarker {
+    RunningMarker {
+        format: RunningMarker::FORMAT.to_owned(),
+        id: id.to_owned(),
+        writer: manifest().writer,
+        host: "db1".to_owned(),
+        process: 42,
+        cluster_id: "7".to_owned(),
+        databases: vec!["sensu_db".to_owned()],
+        started: instant("2016-06-11T21:55:00Z"),
+        state,
+    }
+}
+
+#[tokio::test]
+async fn a_sealed_manifest_reads_back_with_the_digest_of_its_bytes() {
+    let archive = archive().await;
+    let name = names::backup_manifest(NIGHT);
+    let sha256 = seal(archive.store.as_ref(), NIGHT, &name, &manifest()).await.unwrap();
+    let loaded = read::<BackupManifest>(archive.store.as_ref(), NIGHT, &name).await.unwrap();
+    assert_eq!((loaded.document, loaded.sha256), (manifest(), sha256));
+}
+
+#[tokio::test]
+async fn members_that_we_do_not_know_are_ignored_and_a_newer_format_is_refused() {
+    let archive = archive().await;
+    let name = names::backup_manifest(NIGHT);
+    let mut value = serde_json::to_value(manifest()).unwrap();
+    value["from_the_future"] = serde_json::json!({"a": [1, 2]});
+    value["objects"][0]["colour"] = "blue".into();
+    archive.store.put_bytes(NIGHT, &name, value.to_string().into()).await.unwrap();
+    assert_eq!(read::<BackupManifest>(archive.store.as_ref(), NIGHT, &name).await.unwrap().document, manifest());
+
+    value["format"] = "nightshard-archive/2".into();
+    value["objects"] = "something else altogether".into();
+    archive.store.put_bytes(NIGHT, &name, value.to_string().into()).await.unwrap();
+    let refused = read::<BackupManifest>(archive.store.as_ref(), NIGHT, &name).await.unwrap_err();
+    assert!(matches!(refused, Error::NewerFormat { .. }), "{refused}");
+}
+
+#[tokio::test]
+async fn a_document_that_is_cut_or_missing_is_an_error_of_its_own() {
+    let archive = archive().await;
+    let name = names::backup_manifest(NIGHT);
+    let missing = read::<BackupManifest>(archive.store.as_ref(), NIGHT, &name).await.unwrap_err();
+    assert!(matches!(missing, Error::Missing { .. }), "{missing}");
+    let whole = serde_json::to_vec(&manifest()).unwrap();
+    for length in [0, 1, whole.len() / 2, whole.len() - 1] {
+        archive.store.put_bytes(NIGHT, &name, whole[..length].to_vec().into()).await.unwrap();
+        let cut = read::<BackupManifest>(archive.store.as_ref(), NIGHT, &name).await.unwrap_err();
+        assert!(matches!(cut, Error::Unreadable { .. }), "{cut}");
+    }
+}
+
+#[tokio::test]
+async fn the_state_of_a_night_follows_from_seal_and_markers() {
+    let archive = archive().await;
+    let store = archive.store.as_ref();
+    assert!(matches!(night_state(store, "2016-06-10").await.unwrap(), NightState::Absent));
+    assert!(matches!(night_state(store, NIGHT).await.unwrap(), NightState::Absent));
+
+    let failed = marker("aa", RunState::Failed { error: "the disk is full".to_owned() });
+    replace(store, NIGHT, &names::running_marker(NIGHT, "aa"), &failed).await.unwrap();
+    assert!(
+        matches!(night_state(store, NIGHT).await.unwrap(), NightState::Failed(error) if error == "the disk is full")
+    );
+
+    replace(store, NIGHT, &names::running_marker(NIGHT, "bb"), &marker("bb", RunState::Running)).await.unwrap();
+    assert!(matches!(night_state(store, NIGHT).await.unwrap(), NightState::BackingUp(found) if found.id == "bb"));
+
+    // The folder's clock is that of its files: a marker that was last written ten minutes ago is that of a dead run.
+    let path = archive._folder.path().join(NIGHT).join(names::running_marker(NIGHT, "bb"));
+    let old = std::time::SystemTime::now() - std::time::Duration::from_secs(600);
+    std::fs::File::options().write(true).open(path).unwrap().set_modified(old).unwrap();
+    replace(store, NIGHT, &names::running_marker(NIGHT, "aa"), &failed).await.unwrap();
+    assert!(
+        matches!(night_state(store, NIGHT).await.unwrap(), NightState::Failed(error) if error == "the disk is full")
+    );
+    archive::remove(store, NIGHT, &names::running_marker(NIGHT, "aa")).await.unwrap();
+    assert!(
+        matches!(night_state(store, NIGHT).await.unwrap(), NightState::Failed(error) if error.contains("no sign of life for 10 minutes"))
+    );
+
+    seal(store, NIGHT, &names::backup_manifest(NIGHT), &manifest()).await.unwrap();
+    assert!(matches!(night_state(store, NIGHT).await.unwrap(), NightState::Ready(_)));
+}
