@@ -1,0 +1,183 @@
+//! The bytes of the snapshot service's requests and answers (releases 1.5 to 1.12), apart from its sockets.
+//!
+//! A request is the byte 3, a byte for its type, one JSON object and one line feed. The server reads it in few pieces
+//! and does not ask for more, so all of it must be sent by one write. Answers have neither status nor, but for the
+//! metastore, a length: they end when the server closes, and an empty one is a refusal without a reason.
+
+use serde::{Deserialize, Serialize};
+
+/// First byte of a connection: which of the services behind the port is meant.
+const MUX_HEADER: u8 = 3;
+
+/// How Go writes a time that is not set.
+const NO_TIME: &str = "0001-01-01T00:00:00Z";
+
+/// What can be asked. (The service knows more: what changes the server's data, and the export by time, which loses
+/// data in silence.)
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Request<'a> {
+    /// All files of a shard, as a tar.
+    Shard {
+        /// The shard's id.
+        id: u64,
+    },
+    /// The metastore, framed.
+    Metastore,
+    /// The shards of a database, as JSON.
+    DatabaseShards {
+        /// The database; the empty name means all of them.
+        database: &'a str,
+    },
+    /// The shards of a retention policy, as JSON.
+    PolicyShards {
+        /// The database.
+        database: &'a str,
+        /// The policy.
+        policy: &'a str,
+    },
+}
+
+/// The JSON object, with all members, in the order and with the names of the official client. `UploadSize` stays 0:
+/// a negative one crashes servers before 1.8.10.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Body<'a> {
+    #[serde(rename = "Type")]
+    kind: u8,
+    backup_database: &'a str,
+    restore_database: &'a str,
+    backup_retention_policy: &'a str,
+    restore_retention_policy: &'a str,
+    #[serde(rename = "ShardID")]
+    shard_id: u64,
+    since: &'a str,
+    export_start: &'a str,
+    export_end: &'a str,
+    upload_size: u64,
+}
+
+impl Request<'_> {
+    /// All bytes of the request.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        let (kind, database, policy, shard_id) = match *self {
+            Request::Shard { id } => (0, "", "", id),
+            Request::Metastore => (1, "", "", 0),
+            Request::DatabaseShards { database } => (3, database, "", 0),
+            Request::PolicyShards { database, policy } => (4, database, policy, 0),
+        };
+        let body = Body {
+            kind,
+            backup_database: database,
+            restore_database: "",
+            backup_retention_policy: policy,
+            restore_retention_policy: "",
+            shard_id,
+            since: NO_TIME,
+            export_start: NO_TIME,
+            export_end: NO_TIME,
+            upload_size: 0,
+        };
+        let mut bytes = vec![MUX_HEADER, kind];
+        bytes.extend(serde_json::to_vec(&body).expect("texts and numbers can always be written as JSON"));
+        bytes.push(b'\n');
+        bytes
+    }
+}
+
+/// A shard as the server lists it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ShardPath {
+    /// Its database.
+    pub database: String,
+    /// Its retention policy.
+    pub policy: String,
+    /// Its id, unique on the server.
+    pub id: u64,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct List {
+    paths: Option<Vec<String>>,
+}
+
+/// Reads the answer to [`Request::DatabaseShards`] and [`Request::PolicyShards`], which must not be empty.
+///
+/// # Errors
+///
+/// What is wrong with it, in words.
+pub fn decode_paths(answer: &[u8]) -> Result<Vec<ShardPath>, String> {
+    let Some((b'\n', json)) = answer.split_last() else {
+        return Err("the list of shards does not end with a line feed".to_owned());
+    };
+    let list: List = serde_json::from_slice(json).map_err(|error| format!("the list of shards is no JSON: {error}"))?;
+    list.paths.unwrap_or_default().iter().map(|path| decode_path(path)).collect()
+}
+
+/// `database/policy/id`; a server on Windows writes `\`. Names hold neither.
+fn decode_path(path: &str) -> Result<ShardPath, String> {
+    let mut parts = path.split(['/', '\\']);
+    match (parts.next(), parts.next(), parts.next().map(str::parse), parts.next()) {
+        (Some(database), Some(policy), Some(Ok(id)), None) if !database.is_empty() && !policy.is_empty() => {
+            Ok(ShardPath { database: database.to_owned(), policy: policy.to_owned(), id })
+        }
+        _ => Err(format!("{path:?} is not the path of a shard")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_are_those_of_the_official_client_byte_for_byte() {
+        let check = |request: Request<'_>, expected: &[u8]| {
+            assert_eq!(String::from_utf8_lossy(&request.encode()), String::from_utf8_lossy(expected));
+        };
+        check(
+            Request::DatabaseShards { database: "demo" },
+            include_bytes!("../../tests/vectors/database-info.request.bin"),
+        );
+        check(
+            Request::PolicyShards { database: "demo", policy: "short" },
+            include_bytes!("../../tests/vectors/retention-policy-info.request.bin"),
+        );
+        check(Request::Metastore, include_bytes!("../../tests/vectors/metastore-backup.request.bin"));
+        check(Request::Shard { id: 1 }, include_bytes!("../../tests/vectors/shard-backup.request.bin"));
+    }
+
+    #[test]
+    fn names_are_escaped_as_json_and_the_line_feed_is_the_only_one() {
+        let bytes = Request::DatabaseShards { database: "a\"b\nc" }.encode();
+        assert_eq!(bytes.iter().filter(|byte| **byte == b'\n').count(), 1);
+        assert_eq!(bytes.last(), Some(&b'\n'));
+        assert!(String::from_utf8(bytes).unwrap().contains(r#""BackupDatabase":"a\"b\nc""#));
+    }
+
+    #[test]
+    fn lists_of_shards_are_read() {
+        let shards = decode_paths(include_bytes!("../../tests/vectors/database-info.response.bin")).unwrap();
+        let shown: Vec<String> = shards.iter().map(|s| format!("{} {} {}", s.database, s.policy, s.id)).collect();
+        assert_eq!(shown, ["demo autogen 1", "demo autogen 2", "demo short 3", "demo short 4"]);
+
+        let shards = decode_paths(include_bytes!("../../tests/vectors/retention-policy-info.response.bin")).unwrap();
+        assert_eq!(shards.iter().map(|s| s.id).collect::<Vec<_>>(), [3, 4]);
+
+        assert_eq!(decode_paths(b"{\"Paths\":null}\n").unwrap(), []);
+        let escaped = decode_paths(b"{\"Paths\":[\"a\\u0026b.c/x y/18446744073709551615\"]}\n").unwrap();
+        assert_eq!(escaped, [ShardPath { database: "a&b.c".into(), policy: "x y".into(), id: u64::MAX }]);
+        assert_eq!(decode_paths(b"{\"Paths\":[\"a\\\\b\\\\7\"]}\n").unwrap()[0].id, 7);
+    }
+
+    #[test]
+    fn cut_and_senseless_lists_are_errors() {
+        let whole = include_bytes!("../../tests/vectors/database-info.response.bin");
+        for end in 0..whole.len() {
+            assert!(decode_paths(&whole[..end]).is_err(), "cut after {end} bytes");
+        }
+        for path in ["a/b", "a/b/c", "a/b/1/2", "/b/1", "a//1", "a/b/-1", ""] {
+            assert!(decode_paths(format!("{{\"Paths\":[{path:?}]}}\n").as_bytes()).is_err(), "{path}");
+        }
+    }
+}
