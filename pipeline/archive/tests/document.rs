@@ -1,5 +1,7 @@
 //! Documents: sealed with proof, read with their format checked, and the state of a night that follows from them.
 
+#![allow(clippy::unwrap_used, reason = "a test may fail; clippy.toml does not reach its helper functions")]
+
 use std::sync::Arc;
 
 use archive::manifest::{BackupManifest, Content, Source, StoredObject, Writer};

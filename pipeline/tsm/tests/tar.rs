@@ -1,5 +1,7 @@
 //! The tar walker against answers of a real InfluxDB, other tar writers, and damage.
 
+#![allow(clippy::unwrap_used, reason = "a test may fail; clippy.toml does not reach its helper functions")]
+
 use std::fs;
 use std::io::Write;
 use std::path::Path;

@@ -6,7 +6,7 @@ use archive::manifest::{BackupManifest, Source};
 use archive::{Loaded, Night, NightState, names, night_state};
 use chrono::{DateTime, TimeDelta, Utc};
 use influx::{Influx, ShardStatistics};
-use store::{Store, StoreExt};
+use store::Store;
 
 use super::Config;
 use crate::{Error, Kind, Spool};
