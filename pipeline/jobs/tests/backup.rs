@@ -6,7 +6,6 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
-use std::time::Duration;
 
 use archive::manifest::{BackupManifest, Writer};
 use archive::{Calendar, ContainerPattern, Date, NightState, names, night_state};
@@ -300,7 +299,7 @@ async fn a_stream_that_is_cut_is_asked_for_again_and_the_night_is_whole() {
         let bench = Bench::new();
         let proxy = FaultProxy::start(&influxd.snapshot_address()).await;
         // Metastore and list come first; then the shards, one at a time.
-        proxy.next([Fault::None, Fault::None, fault]);
+        proxy.set_next([Fault::None, Fault::None, fault]);
         let config = Config { parallel: 1, ..bench.config() };
         let outcome = bench.run_with(config, influx_at(&influxd, &proxy.address())).await.unwrap();
         assert_eq!((outcome.shards, outcome.warnings.len()), (2, 0), "{fault:?}");
@@ -318,8 +317,8 @@ async fn a_stream_that_is_always_cut_ends_the_run_without_a_night_and_its_marker
     fill(&influxd, 2).await;
     let bench = Bench::new();
     let proxy = FaultProxy::start(&influxd.snapshot_address()).await;
-    proxy.next([Fault::None, Fault::None]);
-    proxy.then(Fault::CutAnswer(1200));
+    // Lists and the metastore are shorter than this.
+    proxy.set(Fault::CutAnswer(1200));
     let failed = bench.run(influx_at(&influxd, &proxy.address())).await.unwrap_err();
     assert!(failed.to_string().contains("without its trailer"), "{failed}");
     assert!(failed.to_string().contains("cannot take a snapshot of shard"), "{failed}");
@@ -339,15 +338,13 @@ async fn a_server_that_is_killed_in_mid_stream_leaves_no_night() {
     fill(&influxd, 2).await;
     let bench = Bench::new();
     let proxy = FaultProxy::start(&influxd.snapshot_address()).await;
-    proxy.next([Fault::None, Fault::None]);
-    proxy.then(Fault::StallAnswer(900));
+    // Lists and the metastore are shorter than this.
+    proxy.set(Fault::StallAnswer(900));
     let influx = influx_at(&influxd, &proxy.address());
     let (failed, ()) = tokio::join!(bench.run(influx), async {
-        while proxy.connections() < 3 {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+        proxy.await_connections(3).await;
         influxd.kill();
-        proxy.close();
+        drop(proxy);
     });
     let failed = failed.unwrap_err();
     assert!(matches!(failed.kind(), Kind::Failed), "{failed}");
@@ -361,12 +358,10 @@ async fn a_shard_that_is_dropped_meanwhile_is_left_out_and_named() {
     let bench = Bench::new();
     let proxy = FaultProxy::start(&influxd.snapshot_address()).await;
     // The first shard comes slowly, so that another one can be dropped before its turn.
-    proxy.next([Fault::None, Fault::None, Fault::SlowAnswer(4000)]);
+    proxy.set_next([Fault::None, Fault::None, Fault::SlowAnswer(4000)]);
     let config = Config { parallel: 1, ..bench.config() };
     let (outcome, ()) = tokio::join!(bench.run_with(config, influx_at(&influxd, &proxy.address())), async {
-        while proxy.connections() < 3 {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+        proxy.await_connections(3).await;
         let shards = influxd.rows("sensu_db", "SHOW SHARDS").await;
         for shard in shards {
             influxd.statement(&format!("DROP SHARD {}", shard[0])).await;
