@@ -9,7 +9,7 @@ use reqwest::{Certificate, RequestBuilder, Response, StatusCode};
 use url::Url;
 
 use crate::error::Interface;
-use crate::{Error, Settings};
+use crate::{Error, Settings, answer, select};
 
 /// More of an error's body than this is not read.
 const ERROR_BODY_LIMIT: usize = 64 << 10;
@@ -188,7 +188,7 @@ impl Http {
             Err(Error::Protocol { .. }) => Vec::new(),
             Err(error) => return error,
         };
-        let message = crate::answer::error_text(&body);
+        let message = select::error_text(&body).unwrap_or_else(|| answer::error_text(&body));
         let (operation, address) = (operation.to_owned(), self.url.to_string());
         match status {
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {

@@ -116,6 +116,14 @@ impl Rows {
     }
 }
 
+/// The words of an error that came as MessagePack, as it does with a status that says so too.
+pub(crate) fn error_text(body: &[u8]) -> Option<String> {
+    match Decoder::default().feed(body, &mut VecDeque::new()) {
+        Err(Fault::Refused(message)) => Some(message),
+        _ => None,
+    }
+}
+
 impl std::fmt::Debug for Rows {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Rows")
@@ -125,3 +133,6 @@ impl std::fmt::Debug for Rows {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;
