@@ -1,0 +1,218 @@
+//! A TCP proxy on loopback that breaks connections in a way that the test chooses.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::tcp::{ReadHalf, WriteHalf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+/// What happens to one connection. Byte counts are of the payload in one direction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// Everything passes.
+    None,
+    /// The connection is reset before anything passes.
+    Refuse,
+    /// After so many bytes from the server the client sees the connection end in good order (FIN).
+    CutAnswer(u64),
+    /// After so many bytes from the server both sides see a reset.
+    ResetAnswer(u64),
+    /// After so many bytes from the client both sides see a reset.
+    ResetRequest(u64),
+    /// After so many bytes from the server nothing more comes; the connection stays open.
+    StallAnswer(u64),
+    /// After so many bytes from the client nothing more is read from it; the connection stays open.
+    StallRequest(u64),
+    /// The server's bytes pass at about this many a second.
+    SlowAnswer(u64),
+    /// The client's bytes are read at about this many a second.
+    SlowRequest(u64),
+}
+
+impl Fault {
+    fn answer(self) -> Flow {
+        match self {
+            Fault::CutAnswer(bytes) => Flow::Until(bytes, End::Finish),
+            Fault::ResetAnswer(bytes) => Flow::Until(bytes, End::Reset),
+            Fault::StallAnswer(bytes) => Flow::Until(bytes, End::Stall),
+            Fault::SlowAnswer(rate) => Flow::Slow(rate),
+            _ => Flow::Free,
+        }
+    }
+
+    fn request(self) -> Flow {
+        match self {
+            Fault::ResetRequest(bytes) => Flow::Until(bytes, End::Reset),
+            Fault::StallRequest(bytes) => Flow::Until(bytes, End::Stall),
+            Fault::SlowRequest(rate) => Flow::Slow(rate),
+            _ => Flow::Free,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Flow {
+    Free,
+    Until(u64, End),
+    Slow(u64),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// The source ended by itself, or the test wants it to look like that.
+    Finish,
+    Reset,
+    Stall,
+}
+
+#[derive(Debug)]
+struct Plan {
+    /// For the next connections, one each.
+    next: VecDeque<Fault>,
+    /// For all that follow.
+    then: Fault,
+}
+
+/// A proxy before one address. Dropping it ends it and its connections.
+#[derive(Debug)]
+pub struct FaultProxy {
+    address: SocketAddr,
+    plan: Arc<Mutex<Plan>>,
+    accepted: watch::Receiver<usize>,
+    task: JoinHandle<()>,
+}
+
+impl FaultProxy {
+    /// Starts a proxy before `target`, a host and port; it passes everything until it is told otherwise.
+    pub async fn start(target: impl Into<String>) -> FaultProxy {
+        let target = target.into();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let plan = Arc::new(Mutex::new(Plan { next: VecDeque::new(), then: Fault::None }));
+        let (count, accepted) = watch::channel(0);
+        let plans = Arc::clone(&plan);
+        let task = tokio::spawn(async move {
+            // Owned by this task, so that all connections end with the proxy.
+            let mut connections = tokio::task::JoinSet::new();
+            loop {
+                let (client, _) = listener.accept().await.unwrap();
+                let fault = {
+                    let mut plan = plans.lock().unwrap();
+                    plan.next.pop_front().unwrap_or(plan.then)
+                };
+                count.send_modify(|count| *count += 1);
+                connections.spawn(relay(client, target.clone(), fault));
+                while connections.try_join_next().is_some() {}
+            }
+        });
+        FaultProxy { address, plan, accepted, task }
+    }
+
+    /// Where it listens, as host and port.
+    pub fn address(&self) -> String {
+        self.address.to_string()
+    }
+
+    /// `http://` and the address, without a slash at its end.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// What happens to the connections made from now on.
+    pub fn set(&self, fault: Fault) {
+        *self.plan.lock().unwrap() = Plan { next: VecDeque::new(), then: fault };
+    }
+
+    /// What happens to the next connections, one each; those after them pass.
+    pub fn set_next(&self, faults: impl IntoIterator<Item = Fault>) {
+        *self.plan.lock().unwrap() = Plan { next: faults.into_iter().collect(), then: Fault::None };
+    }
+
+    /// How many connections were made so far.
+    pub fn connections(&self) -> usize {
+        *self.accepted.borrow()
+    }
+
+    /// Waits until so many connections were made in all.
+    pub async fn await_connections(&self, count: usize) {
+        self.accepted.clone().wait_for(|accepted| *accepted >= count).await.unwrap();
+    }
+}
+
+impl Drop for FaultProxy {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn relay(mut client: TcpStream, target: String, fault: Fault) {
+    let server = match fault {
+        Fault::Refuse => None,
+        _ => TcpStream::connect(&target).await.ok(),
+    };
+    let Some(mut server) = server else {
+        return client.set_zero_linger().unwrap();
+    };
+    let end = {
+        // Halves that borrow, because dropping an owned one would send a FIN where a reset is due.
+        let (client_read, client_write) = client.split();
+        let (server_read, server_write) = server.split();
+        let request = pass(client_read, server_write, fault.request());
+        let answer = pass(server_read, client_write, fault.answer());
+        tokio::pin!(request, answer);
+        // One direction may end in good order while the other goes on.
+        tokio::select! {
+            end = &mut request => if end == End::Finish { answer.await } else { end },
+            end = &mut answer => if end == End::Finish { request.await } else { end },
+        }
+    };
+    match end {
+        End::Finish => {}
+        End::Stall => std::future::pending().await,
+        End::Reset => {
+            // Closing the sockets, which is next, now sends a reset.
+            let _ = client.set_zero_linger();
+            let _ = server.set_zero_linger();
+        }
+    }
+}
+
+/// Moves bytes until the flow ends, and tells how it ended.
+async fn pass(mut from: ReadHalf<'_>, mut to: WriteHalf<'_>, flow: Flow) -> End {
+    let mut buffer = vec![0; 64 << 10];
+    let mut left = match flow {
+        Flow::Until(bytes, _) => bytes,
+        _ => u64::MAX,
+    };
+    let end = loop {
+        if let (0, Flow::Until(_, end)) = (left, flow) {
+            break end;
+        }
+        let most = match flow {
+            Flow::Slow(rate) => rate.div_ceil(20).max(1),
+            _ => left,
+        };
+        let most = usize::try_from(most).unwrap_or(usize::MAX).min(buffer.len());
+        let count = match from.read(&mut buffer[..most]).await {
+            Ok(0) => break End::Finish,
+            Ok(count) => count,
+            Err(_) => break End::Reset,
+        };
+        if to.write_all(&buffer[..count]).await.is_err() {
+            break End::Reset;
+        }
+        left -= count as u64;
+        if let Flow::Slow(rate) = flow {
+            tokio::time::sleep(Duration::from_secs_f64(count as f64 / rate as f64)).await;
+        }
+    };
+    if end == End::Finish {
+        let _ = to.shutdown().await;
+    }
+    end
+}
