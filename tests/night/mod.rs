@@ -1,0 +1,159 @@
+//! A night's place: an archive, two InfluxDB, and the programs as a timer would run them.
+//!
+//! Helpers here prepare or look, and never judge; the types of what is printed and stored are declared again by each
+//! test that reads them, as an independent witness.
+
+// Each test uses its own part of this, and may fail where it stands.
+#![allow(dead_code, clippy::unwrap_used)]
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use test_support::{Influxd, TempDir, keystone, random_name, temp_dir, tempauth};
+
+/// Where the archive of a test is.
+pub struct Place {
+    folder: TempDir,
+    environment: Vec<(String, String)>,
+    /// Container pattern; in a shared Swift it carries a name of the test's own.
+    pub prefix: String,
+}
+
+impl Place {
+    /// A folder of its own.
+    pub fn folder() -> Place {
+        let folder = temp_dir();
+        let archive = format!("file://{}", folder.path().join("archive").display());
+        Place::with(folder, String::new(), vec![("NIGHTSHARD_ARCHIVE".to_owned(), archive)])
+    }
+
+    /// The real Swift, with its built-in users.
+    pub fn swift_version1() -> Place {
+        Place::swift(tempauth().environment())
+    }
+
+    /// The real Swift, with the users of a real Keystone.
+    pub fn swift_keystone() -> Place {
+        Place::swift(keystone().environment())
+    }
+
+    fn swift(credentials: Vec<(&'static str, String)>) -> Place {
+        let mut environment: Vec<_> = credentials.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        environment.push(("NIGHTSHARD_ARCHIVE".to_owned(), "swift:".to_owned()));
+        Place::with(temp_dir(), format!("{}-", random_name("night")), environment)
+    }
+
+    fn with(folder: TempDir, prefix: String, mut environment: Vec<(String, String)>) -> Place {
+        let inside = |name: &str| folder.path().join(name).display().to_string();
+        environment.extend([
+            ("PATH".to_owned(), std::env::var("PATH").unwrap()),
+            ("HOME".to_owned(), inside("home")),
+            ("NIGHTSHARD_SPOOL".to_owned(), inside("spool")),
+            ("NIGHTSHARD_LOCKS".to_owned(), inside("locks")),
+            ("NIGHTSHARD_TIMEZONE".to_owned(), "Europe/Berlin".to_owned()),
+            ("NIGHTSHARD_CONTAINER".to_owned(), format!("{prefix}%Y-%m-%d")),
+        ]);
+        std::fs::create_dir_all(folder.path().join("spool")).unwrap();
+        Place { folder, environment, prefix }
+    }
+
+    /// A path in this place's own folder.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// The night's container.
+    pub fn container(&self, day: &str) -> String {
+        format!("{}{day}", self.prefix)
+    }
+
+    /// Any program with the archive's credentials, and nothing else in its environment.
+    pub fn command(&self, program: impl AsRef<Path>) -> Command {
+        let mut command = Command::new(program.as_ref());
+        command.env_clear().envs(self.environment.iter().cloned()).current_dir(self.folder.path());
+        command
+    }
+
+    /// `nightshard-backup` of an InfluxDB.
+    pub fn backup(&self, source: &Influxd) -> Command {
+        let mut command = self.command(env!("CARGO_BIN_EXE_nightshard-backup"));
+        command.args(["--json", "--source", &source.url(), "--snapshot-addr", &source.snapshot_address()]);
+        command
+    }
+
+    /// `nightshard-restore` onto an InfluxDB.
+    pub fn restore(&self, target: &Influxd) -> Command {
+        let mut command = self.command(env!("CARGO_BIN_EXE_nightshard-restore"));
+        command.args(["--json", "--target", &target.url(), "--target-snapshot-addr", &target.snapshot_address()]);
+        command.args(["--stop-command", &target.stop_command(), "--start-command", &target.start_command()]);
+        command
+    }
+
+    /// `nightshard-dump` from an InfluxDB.
+    pub fn dump(&self, target: &Influxd) -> Command {
+        let mut command = self.command(env!("CARGO_BIN_EXE_nightshard-dump"));
+        command.args(["--json", "--target", &target.url()]);
+        command
+    }
+
+    /// Everything of the night, fetched by other means than ours: object names and contents.
+    pub fn contents(&self, day: &str) -> BTreeMap<String, Vec<u8>> {
+        let container = self.container(day);
+        let folder = if self.prefix.is_empty() {
+            self.path("archive").join(&container)
+        } else {
+            let folder = self.path("fetched");
+            let output =
+                self.command("swift").args(["download", &container, "--output-dir"]).arg(&folder).output().unwrap();
+            assert!(output.status.success(), "swift download: {output:?}");
+            folder
+        };
+        let mut contents = BTreeMap::new();
+        read_all(&folder, &folder, &mut contents);
+        contents
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if self.prefix.is_empty() {
+            return;
+        }
+        // The Swift is shared by all tests; what this one stored goes with it.
+        let listed = self.command("swift").arg("list").output();
+        for container in String::from_utf8_lossy(&listed.map(|output| output.stdout).unwrap_or_default()).lines() {
+            if container.starts_with(&self.prefix) {
+                let _ = self.command("swift").args(["delete", container]).output();
+            }
+        }
+    }
+}
+
+fn read_all(root: &Path, folder: &Path, contents: &mut BTreeMap<String, Vec<u8>>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            read_all(root, &path, contents);
+        } else {
+            let name = path.strip_prefix(root).unwrap().display().to_string();
+            contents.insert(name, std::fs::read(&path).unwrap());
+        }
+    }
+}
+
+/// Runs a command to its end. Whatever else runs in the test goes on meanwhile.
+pub async fn run(mut command: Command) -> Output {
+    tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap()
+}
+
+/// Runs a command that must succeed and gives what it printed.
+pub async fn succeed(command: Command) -> serde_json::Value {
+    let text = format!("{command:?}");
+    let output = run(command).await;
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{text} ended with {}:\n{stderr}", output.status);
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|error| {
+        panic!("{text} printed no JSON ({error}): {}\n{stderr}", String::from_utf8_lossy(&output.stdout))
+    })
+}
