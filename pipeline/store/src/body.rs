@@ -49,17 +49,30 @@ impl Body {
     pub fn digests(&self) -> &Digests {
         &self.digests
     }
+
+    /// Whether the source is as long as declared, before anything is done with it.
+    pub(crate) async fn check_length(&self, operation: &str) -> Result<(), Error> {
+        let (declared, actual) = (self.digests.bytes, self.source.len().await?);
+        if actual == declared {
+            return Ok(());
+        }
+        Err(Error::Mismatch {
+            operation: operation.to_owned(),
+            what: "length",
+            declared: format!("{declared} bytes"),
+            actual: format!("{actual} bytes"),
+        })
+    }
 }
 
 impl Source {
-    /// How long the source really is, in bytes, whatever was declared.
-    pub(crate) async fn len(&self) -> Result<u64, Error> {
+    async fn len(&self) -> Result<u64, Error> {
         match self {
             Source::Memory(bytes) => Ok(bytes.len() as u64),
-            Source::File(path) => {
-                let found = tokio::fs::metadata(path).await;
-                Ok(found.map_err(|source| Error::Io { operation: format!("read {}", path.display()), source })?.len())
-            }
+            Source::File(path) => match tokio::fs::metadata(path).await {
+                Ok(metadata) => Ok(metadata.len()),
+                Err(source) => Err(Error::Io { operation: format!("read {}", path.display()), source }),
+            },
         }
     }
 

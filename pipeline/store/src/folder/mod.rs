@@ -133,6 +133,7 @@ impl Store for Folder {
         let target = names::object_path(&self.root, container, name)?;
         let call = Call::object("write", container, name);
         let operation = call.operation.clone();
+        body.check_length(&operation).await?;
         let body = body.clone();
         // Whoever drops this future does not want the object any more.
         let stop = CancellationToken::new();

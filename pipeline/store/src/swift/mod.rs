@@ -169,7 +169,7 @@ impl Swift {
         let object = name.map_or_else(|| container.to_owned(), |name| format!("{container}/{name}"));
         let mut tries = self.tries("delete", object);
         match self.exchange(&mut tries, |token| self.request(Method::DELETE, token, container, name)).await {
-            Err(Error::NotFound { .. }) if tries.failed() > 0 => Ok(()),
+            Err(Error::NotFound { .. }) if tries.failed() > 1 => Ok(()),
             other => other.map(drop),
         }
     }

@@ -66,11 +66,7 @@ impl Swift {
     pub(super) async fn upload(&self, container: &str, name: &str, body: &Body) -> Result<ObjectInfo, Error> {
         let call = self.call("upload", format!("{container}/{name}"));
         let digests = body.digests();
-        let actual = body.source.len().await?;
-        if actual != digests.bytes {
-            let (declared, actual) = (format!("{} bytes", digests.bytes), format!("{actual} bytes"));
-            return Err(Error::Mismatch { operation: call.operation, what: "length", declared, actual });
-        }
+        body.check_length(&call.operation).await?;
         if !digests.segments.is_empty() {
             return self.upload_segments(call, container, name, body).await;
         }
