@@ -1,1 +1,69 @@
-fn main() {}
+//! `nightshard-backup`: InfluxDB → archive.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use common::{Archive, Context, Date, Door, Failure, General, Report, Source};
+use jobs::backup::{self, Config};
+
+/// Back up InfluxDB 1.x: every shard and the metastore, stored, checked, and sealed with a manifest
+#[derive(Debug, Parser)]
+#[command(name = "nightshard-backup", version)]
+struct Backup {
+    /// A database; repeat it for several [default: all but _internal]
+    #[arg(long, value_name = "NAME")]
+    database: Vec<String>,
+    /// The night to fill: today, yesterday, night (see --night-ends) or YYYY-MM-DD
+    #[arg(long, value_name = "DATE", default_value = "today")]
+    date: Date,
+    /// Take a night that this source has sealed already for success
+    #[arg(long)]
+    if_missing: bool,
+    /// Shards at once
+    #[arg(long, value_name = "N", default_value = "4", value_parser = clap::value_parser!(u16).range(1..=64))]
+    jobs: u16,
+    #[command(flatten)]
+    source: Source,
+    #[command(flatten)]
+    archive: Archive,
+    #[command(flatten)]
+    general: General,
+}
+
+impl Door for Backup {
+    const EXAMPLES: &'static str = "
+  nightshard-backup --archive file:///srv/backup
+      every database into tonight's folder
+  nightshard-backup --database sensu_db --date night --if-missing
+      what a timer runs: caught up in the morning, it still fills last night
+  nightshard-backup --print-config
+      what would be done, and where each setting comes from";
+
+    fn general(&self) -> &General {
+        &self.general
+    }
+
+    fn archive(&self) -> &Archive {
+        &self.archive
+    }
+
+    async fn run(self, context: Context) -> Result<Report, Failure> {
+        let influx = self.source.connect()?;
+        let archive = self.archive.connect(&context.environment).await?;
+        let config = Config {
+            place: context.place,
+            calendar: self.archive.calendar(),
+            date: self.date,
+            databases: self.database,
+            if_missing: self.if_missing,
+            parallel: self.jobs.into(),
+            token_expiry: archive.token_expiry,
+        };
+        let outcome = backup::run(config, context.now, archive.store, influx, context.progress).await?;
+        Report::new(&outcome, outcome.summary(), &[])
+    }
+}
+
+fn main() -> ExitCode {
+    common::open::<Backup>()
+}

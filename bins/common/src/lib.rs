@@ -1,1 +1,26 @@
 //! What all doors share: flags, configuration, logging, exit codes, the clock.
+//!
+//! A door (a file in `bins/`) declares its options with clap and says which job they are for; [`open`] does the
+//! rest. Clock, environment and command line are read here and nowhere else, and what is printed is printed here.
+
+mod connect;
+mod door;
+mod environment;
+mod exit;
+mod file;
+mod layers;
+mod log;
+mod openstack;
+mod options;
+mod output;
+mod print_config;
+mod time_zone;
+mod values;
+
+pub use archive::Date;
+pub use connect::Connected;
+pub use door::{Context, Door, Report, open};
+pub use environment::Environment;
+pub use exit::{Code, Failure};
+pub use options::{Archive, General, LogFormat, Source, Target};
+pub use values::{ArchiveUrl, Secret, ValueError, bytes, duration};

@@ -1,0 +1,234 @@
+//! What happens between a command line and an exit code, the same for every program.
+
+use std::ffi::OsString;
+use std::panic::{self, AssertUnwindSafe};
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use archive::manifest::Writer;
+use chrono::{DateTime, Utc};
+use clap::{Arg, ArgAction, Command, Parser};
+use jobs::{Place, Progress};
+use serde::Serialize;
+use tokio::runtime::{Builder, Runtime};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::environment::Environment;
+use crate::exit::{self, Code, Failure};
+use crate::layers::{self, Parsed, Run};
+use crate::options::{Archive, General};
+use crate::values::ArchiveUrl;
+use crate::{log, openstack, output, print_config};
+
+/// How long work in other threads may take to notice that the program ends.
+const FAREWELL: Duration = Duration::from_secs(10);
+
+/// A program: its options, and the job behind them.
+pub trait Door: Parser {
+    /// Lines for `--help`: what people type.
+    const EXAMPLES: &'static str;
+
+    /// The options that every program has.
+    fn general(&self) -> &General;
+
+    /// Where the archive is.
+    fn archive(&self) -> &Archive;
+
+    /// Does the job.
+    fn run(self, context: Context) -> impl Future<Output = Result<Report, Failure>>;
+}
+
+/// What a program knows besides its options.
+#[derive(Clone)]
+pub struct Context {
+    /// When it began. Nothing else reads the clock.
+    pub now: DateTime<Utc>,
+    /// Where it runs.
+    pub place: Place,
+    /// The environment it was started in.
+    pub environment: Environment,
+    /// Who listens to the job.
+    pub progress: Arc<dyn Progress>,
+}
+
+impl std::fmt::Debug for Context {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Context").field("now", &self.now).field("place", &self.place).finish_non_exhaustive()
+    }
+}
+
+/// What came out of a job.
+#[derive(Debug)]
+pub struct Report {
+    json: String,
+    summary: String,
+    failures: Vec<String>,
+}
+
+impl Report {
+    /// The outcome as it is printed: as JSON, or as a summary for people; and the items that failed although the job
+    /// as a whole did not.
+    ///
+    /// # Errors
+    ///
+    /// When the outcome cannot be JSON.
+    pub fn new(outcome: &impl Serialize, summary: String, failures: &[String]) -> Result<Report, Failure> {
+        let json = serde_json::to_string(outcome)
+            .map_err(|error| Failure::failed(format!("cannot write the outcome as JSON: {error}")))?;
+        Ok(Report { json, summary, failures: failures.to_vec() })
+    }
+}
+
+/// Runs a program from its command line to its exit code. This is all that `main` does.
+#[must_use]
+pub fn open<D: Door>() -> ExitCode {
+    let command = with_help::<D>();
+    let program = command.get_name().to_owned();
+    panic::set_hook(Box::new(move |panic| output::failure(&fault(&program, panic))));
+    // A panic has said what it had to say; unwinding has removed the temporary files.
+    let code = panic::catch_unwind(AssertUnwindSafe(|| enter::<D>(&command))).unwrap_or(Code::Failed);
+    code.into()
+}
+
+/// The command with the parts of its help that all programs share.
+fn with_help<D: Door>() -> Command {
+    let command = D::command();
+    let table = layers::table(command.get_name()).to_owned();
+    let footer = format!(
+        "Examples:\n{}\n\nEvery option with a value can also be set as NIGHTSHARD_… in the environment \
+         (--snapshot-addr: NIGHTSHARD_SNAPSHOT_ADDR) and in the configuration file (snapshot_addr = \"…\", options of \
+         this program alone in [{table}]). Flags beat the environment, that beats the file; --print-config shows the \
+         result. User and password of InfluxDB are never flags.\n\n{}",
+        D::EXAMPLES.trim_matches('\n'),
+        exit::help(),
+    );
+    // One help, short enough for the middle of the night, for -h and --help.
+    let help = Arg::new("help").short('h').long("help").action(ArgAction::HelpShort).help("Print help");
+    command.disable_help_flag(true).arg(help.help_heading("General")).after_help(footer)
+}
+
+fn enter<D: Door>(command: &Command) -> Code {
+    let environment = Environment::of_process();
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    match start::<D>(command, &arguments, environment) {
+        Ok(code) => code,
+        Err(failure) => {
+            output::failure(&failure);
+            failure.code
+        }
+    }
+}
+
+fn start<D: Door>(command: &Command, arguments: &[OsString], environment: Environment) -> Result<Code, Failure> {
+    let run = match layers::parse(command, arguments, &environment)? {
+        Parsed::Text(text) => {
+            output::data(&text)?;
+            return Ok(Code::Done);
+        }
+        Parsed::Run(run) => run,
+    };
+    let door = D::from_arg_matches(&run.matches).map_err(|error| Failure::failed(error.to_string()))?;
+    log::begin(door.general(), &environment);
+    for warning in &run.warnings {
+        tracing::warn!("{warning}");
+    }
+    if door.general().print_config {
+        return print(&door, layers::table(command.get_name()), &run, &environment);
+    }
+    work(door, command, environment)
+}
+
+/// `--print-config`. Credentials that are incomplete are said after everything else was shown.
+fn print<D: Door>(door: &D, table: &str, run: &Run, environment: &Environment) -> Result<Code, Failure> {
+    let (account, failure) = match door.archive().archive {
+        Some(ArchiveUrl::Swift) => match openstack::account(environment, Path::new(".")) {
+            Ok(account) => (account.found, None),
+            Err(failure) => (Vec::new(), Some(failure)),
+        },
+        _ => (Vec::new(), None),
+    };
+    output::data(&if door.general().json {
+        print_config::as_json(&run.settings, &account)
+    } else {
+        print_config::as_toml(table, run.file.as_deref(), &run.settings, &account)
+    })?;
+    failure.map_or(Ok(Code::Done), Err)
+}
+
+fn work<D: Door>(door: D, command: &Command, environment: Environment) -> Result<Code, Failure> {
+    let general = door.general().clone();
+    let context = Context {
+        now: Utc::now(),
+        place: Place {
+            host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
+            process: std::process::id(),
+            writer: Writer {
+                program: command.get_name().to_owned(),
+                version: command.get_version().unwrap_or_default().to_owned(),
+            },
+            locks: general.locks.clone(),
+            spool: general.spool.clone(),
+        },
+        environment,
+        progress: Arc::new(log::Logged),
+    };
+    let runtime = runtime()?;
+    let result = runtime.block_on(async {
+        tokio::select! {
+            result = door.run(context) => result,
+            failure = ended_by_signal() => Err(failure),
+        }
+    });
+    // Threads that still hash or write hold temporary files, which go when they end.
+    runtime.shutdown_timeout(FAREWELL);
+    let report = result?;
+    if general.json {
+        output::data(&report.json)?;
+    } else if !general.quiet {
+        output::data(&report.summary)?;
+    }
+    for failure in &report.failures {
+        tracing::error!("{failure}");
+    }
+    Ok(if report.failures.is_empty() { Code::Done } else { Code::SomeFailed })
+}
+
+/// Few threads: the work is network and disk, and each thread may cost memory of its own.
+fn runtime() -> Result<Runtime, Failure> {
+    let built = Builder::new_multi_thread().worker_threads(2).max_blocking_threads(16).enable_all().build();
+    built.map_err(|error| Failure::failed(format!("cannot start threads: {error}")))
+}
+
+/// Waits for a signal that ends programs. The job is then dropped, which cleans its spool.
+async fn ended_by_signal() -> Failure {
+    let listen = |kind| signal(kind).map_err(|error| Failure::failed(format!("cannot listen to signals: {error}")));
+    let (mut hangup, mut interrupt, mut terminate) =
+        match (listen(SignalKind::hangup()), listen(SignalKind::interrupt()), listen(SignalKind::terminate())) {
+            (Ok(hangup), Ok(interrupt), Ok(terminate)) => (hangup, interrupt, terminate),
+            (Err(failure), _, _) | (_, Err(failure), _) | (_, _, Err(failure)) => return failure,
+        };
+    let (code, name) = tokio::select! {
+        _ = hangup.recv() => (Code::Hangup, "SIGHUP"),
+        _ = interrupt.recv() => (Code::Interrupted, "SIGINT"),
+        _ = terminate.recv() => (Code::Terminated, "SIGTERM"),
+    };
+    Failure {
+        code,
+        message: format!("ended by {name} before the work was done"),
+        hint: Some("temporary files are removed, and nothing was sealed; run the same command again".to_owned()),
+    }
+}
+
+/// A panic, said to a person.
+fn fault(program: &str, panic: &panic::PanicHookInfo<'_>) -> Failure {
+    let payload = panic.payload();
+    let what = payload.downcast_ref::<&str>().copied().or(payload.downcast_ref::<String>().map(String::as_str));
+    let place = panic.location().map_or(String::new(), |location| format!(" at {location}"));
+    Failure {
+        code: Code::Failed,
+        message: format!("{program} stumbled over a mistake of its own{place}: {}", what.unwrap_or("no message")),
+        hint: Some("please report this line, and what was being done".to_owned()),
+    }
+}

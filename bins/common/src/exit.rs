@@ -1,0 +1,124 @@
+//! How a program ends: its exit code, and what it says when it did not end well.
+
+use std::fmt;
+use std::process::ExitCode;
+
+/// The exit codes, an interface that scripts and monitoring rely on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Code {
+    /// Done, or nothing to do.
+    Done = 0,
+    /// Failed.
+    Failed = 1,
+    /// Wrong usage or configuration.
+    Usage = 2,
+    /// Finished, but some items failed.
+    SomeFailed = 3,
+    /// No such backup or dump.
+    Missing = 4,
+    /// Verification found damage.
+    Damage = 5,
+    /// Another run holds the lock.
+    Locked = 6,
+    /// A passing failure, `EX_TEMPFAIL` of `sysexits.h`.
+    Passing = 75,
+    /// Ended by a hangup, interrupt or termination: 128 and the signal's number, as shells say it.
+    Hangup = 129,
+    /// See [`Code::Hangup`].
+    Interrupted = 130,
+    /// See [`Code::Hangup`].
+    Terminated = 143,
+}
+
+/// What `--help` says of each code.
+const TABLE: [(&str, &str); 9] = [
+    ("0", "done, or nothing to do"),
+    ("1", "failed"),
+    ("2", "wrong usage or configuration"),
+    ("3", "finished, but some items failed, each named"),
+    ("4", "no such backup or dump"),
+    ("5", "verification found damage"),
+    ("6", "another run holds the lock"),
+    ("75", "a passing failure, worth trying again; nothing was changed"),
+    ("128+n", "ended by signal n; temporary files were removed"),
+];
+
+/// The section of every `--help`.
+pub(crate) fn help() -> String {
+    let lines = TABLE.iter().map(|(code, meaning)| format!("  {code:<6} {meaning}\n"));
+    format!("Exit status:\n{}", lines.collect::<String>())
+}
+
+impl From<Code> for ExitCode {
+    fn from(code: Code) -> ExitCode {
+        ExitCode::from(code as u8)
+    }
+}
+
+/// The end of a program that did not do what it was asked for.
+#[derive(Debug)]
+pub struct Failure {
+    /// The exit code.
+    pub code: Code,
+    /// What was being done, to what, and what came back; lower case, without a final dot.
+    pub message: String,
+    /// What to do.
+    pub hint: Option<String>,
+}
+
+impl Failure {
+    /// Flags, environment or configuration cannot be right.
+    pub fn usage(message: impl Into<String>, hint: impl Into<String>) -> Failure {
+        Failure { code: Code::Usage, message: message.into(), hint: Some(hint.into()) }
+    }
+
+    /// Something that should have worked did not.
+    pub fn failed(message: impl Into<String>) -> Failure {
+        Failure { code: Code::Failed, message: message.into(), hint: None }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Failure {}
+
+impl From<jobs::Error> for Failure {
+    fn from(error: jobs::Error) -> Failure {
+        let code = match error.kind() {
+            jobs::Kind::Failed => Code::Failed,
+            jobs::Kind::Usage => Code::Usage,
+            jobs::Kind::Missing => Code::Missing,
+            jobs::Kind::Damage => Code::Damage,
+            jobs::Kind::Locked => Code::Locked,
+            jobs::Kind::Passing => Code::Passing,
+        };
+        Failure { code, message: error.to_string(), hint: error.hint_text().map(str::to_owned) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_help_names_every_code_that_a_job_can_end_with() {
+        let help = help();
+        for code in [
+            Code::Done,
+            Code::Failed,
+            Code::Usage,
+            Code::SomeFailed,
+            Code::Missing,
+            Code::Damage,
+            Code::Locked,
+            Code::Passing,
+        ] {
+            let line = format!("\n  {:<6} ", code as u8);
+            assert!(help.contains(&line), "{code:?} is not in\n{help}");
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! The options that several programs share. Those of one program alone stand in its door.
+
+use std::path::PathBuf;
+
+use archive::{Calendar, ContainerPattern};
+use chrono::NaiveTime;
+use chrono_tz::Tz;
+use clap::{Args, ValueEnum};
+use url::Url;
+
+use crate::values::{self, ArchiveUrl, Secret};
+
+/// What every program understands.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "General")]
+pub struct General {
+    /// Read this configuration instead of /etc/nightshard/nightshard.toml
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Show every setting and where it came from, secrets hidden, and do nothing
+    #[arg(long)]
+    pub print_config: bool,
+    /// Print the outcome as one JSON document
+    #[arg(long)]
+    pub json: bool,
+    /// Say nothing but warnings and errors
+    #[arg(short, long, conflicts_with = "verbose")]
+    pub quiet: bool,
+    /// Say more; twice: everything
+    #[arg(short, long, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+    /// How to write what is said while running
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub log_format: LogFormat,
+    /// Folder for temporary files; needs room for the largest objects in work
+    #[arg(long, value_name = "DIR", default_value = "/var/tmp")]
+    pub spool: PathBuf,
+    /// Folder of the locks, the same for all programs of a machine
+    #[arg(long, value_name = "DIR", default_value = "/run/lock")]
+    pub locks: PathBuf,
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// For machines: a JSON object a line.
+    Json,
+}
+
+/// Where the archive is and how its nights are named.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Archive")]
+pub struct Archive {
+    /// swift: (credentials from OS_CLOUD, OS_* or ST_*) or a folder, file:///PATH
+    #[arg(long, value_name = "URL")]
+    pub archive: Option<ArchiveUrl>,
+    /// Time zone in which days begin and end [default: this machine's]
+    #[arg(long, value_name = "ZONE", value_parser = values::time_zone)]
+    pub timezone: Tz,
+    /// Name of a night's container, with strftime fields
+    #[arg(long, value_name = "PATTERN", default_value_t)]
+    pub container: ContainerPattern,
+    /// Local time until which `--date night` means the day before
+    #[arg(long, value_name = "HH:MM", default_value = "12:00", value_parser = values::time_of_day)]
+    pub night_ends: NaiveTime,
+    /// Swift: objects above this are stored in segments
+    #[arg(long, value_name = "BYTES", default_value = "1GiB", value_parser = values::bytes)]
+    pub segment_size: u64,
+    /// Swift: the container of the segments
+    #[arg(long, value_name = "NAME", default_value = "nightshard-segments")]
+    pub segments_container: String,
+    /// Swift: how often a call is tried before it counts as failed
+    #[arg(long, value_name = "N", default_value_t = 6, value_parser = clap::value_parser!(u32).range(1..))]
+    pub tries: u32,
+}
+
+impl Archive {
+    /// How days become containers.
+    #[must_use]
+    pub fn calendar(&self) -> Calendar {
+        Calendar { time_zone: self.timezone, night_ends: self.night_ends, pattern: self.container.clone() }
+    }
+}
+
+/// The InfluxDB that is backed up.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "InfluxDB to read")]
+pub struct Source {
+    /// Its HTTP interface
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8086", value_parser = values::influx_url)]
+    pub source: Url,
+    /// Its snapshot service
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8088", value_parser = values::host_and_port)]
+    pub snapshot_addr: String,
+    /// Its user
+    #[arg(long, hide = true)]
+    pub source_user: Option<String>,
+    /// The user's password
+    #[arg(long, hide = true)]
+    pub source_password: Option<Secret>,
+    /// File with the user's password (the user is NIGHTSHARD_SOURCE_USER)
+    #[arg(long, value_name = "FILE")]
+    pub source_password_file: Option<PathBuf>,
+    /// Certificates to trust besides the system's
+    #[arg(long, value_name = "FILE")]
+    pub source_ca_certificate: Option<PathBuf>,
+    /// Take any certificate
+    #[arg(long, value_name = "BOOL", default_value = "false", action = clap::ArgAction::Set)]
+    pub source_insecure: bool,
+}
+
+/// The intermediary InfluxDB.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Intermediary InfluxDB")]
+pub struct Target {
+    /// Its HTTP interface
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8086", value_parser = values::influx_url)]
+    pub target: Url,
+    /// Its snapshot service
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8088", value_parser = values::host_and_port)]
+    pub target_snapshot_addr: String,
+    /// Its user
+    #[arg(long, hide = true)]
+    pub target_user: Option<String>,
+    /// The user's password
+    #[arg(long, hide = true)]
+    pub target_password: Option<Secret>,
+    /// File with the user's password (the user is NIGHTSHARD_TARGET_USER)
+    #[arg(long, value_name = "FILE")]
+    pub target_password_file: Option<PathBuf>,
+    /// Certificates to trust besides the system's
+    #[arg(long, value_name = "FILE")]
+    pub target_ca_certificate: Option<PathBuf>,
+    /// Take any certificate
+    #[arg(long, value_name = "BOOL", default_value = "false", action = clap::ArgAction::Set)]
+    pub target_insecure: bool,
+}
+
+/// All of them: the keys that may stand at the top of the configuration file.
+#[derive(Debug, Args)]
+pub(crate) struct Shared {
+    #[command(flatten)]
+    _general: General,
+    #[command(flatten)]
+    _archive: Archive,
+    #[command(flatten)]
+    _source: Source,
+    #[command(flatten)]
+    _target: Target,
+}
