@@ -13,28 +13,28 @@ use std::process::{Command, Output};
 use test_support::{Influxd, TempDir, keystone, random_name, temp_dir, tempauth};
 
 /// Where the archive of a test is.
-pub struct Place {
+pub(crate) struct Place {
     folder: TempDir,
     environment: Vec<(String, String)>,
     /// Container pattern; in a shared Swift it carries a name of the test's own.
-    pub prefix: String,
+    pub(crate) prefix: String,
 }
 
 impl Place {
     /// A folder of its own.
-    pub fn folder() -> Place {
+    pub(crate) fn folder() -> Place {
         let folder = temp_dir();
         let archive = format!("file://{}", folder.path().join("archive").display());
         Place::with(folder, String::new(), vec![("NIGHTSHARD_ARCHIVE".to_owned(), archive)])
     }
 
     /// The real Swift, with its built-in users.
-    pub fn swift_version1() -> Place {
+    pub(crate) fn swift_version1() -> Place {
         Place::swift(tempauth().environment())
     }
 
     /// The real Swift, with the users of a real Keystone.
-    pub fn swift_keystone() -> Place {
+    pub(crate) fn swift_keystone() -> Place {
         Place::swift(keystone().environment())
     }
 
@@ -59,31 +59,36 @@ impl Place {
     }
 
     /// A path in this place's own folder.
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
     /// The night's container.
-    pub fn container(&self, day: &str) -> String {
+    pub(crate) fn container(&self, day: &str) -> String {
         format!("{}{day}", self.prefix)
     }
 
     /// Any program with the archive's credentials, and nothing else in its environment.
-    pub fn command(&self, program: impl AsRef<Path>) -> Command {
+    pub(crate) fn command(&self, program: impl AsRef<Path>) -> Command {
         let mut command = Command::new(program.as_ref());
         command.env_clear().envs(self.environment.iter().cloned()).current_dir(self.folder.path());
         command
     }
 
     /// `nightshard-backup` of an InfluxDB.
-    pub fn backup(&self, source: &Influxd) -> Command {
+    pub(crate) fn backup(&self, source: &Influxd) -> Command {
+        self.backup_through(source, &source.snapshot_address())
+    }
+
+    /// The same, with its shards coming through another address.
+    pub(crate) fn backup_through(&self, source: &Influxd, snapshot_address: &str) -> Command {
         let mut command = self.command(env!("CARGO_BIN_EXE_nightshard-backup"));
-        command.args(["--json", "--source", &source.url(), "--snapshot-addr", &source.snapshot_address()]);
+        command.args(["--json", "--source", &source.url(), "--snapshot-addr", snapshot_address]);
         command
     }
 
     /// `nightshard-restore` onto an InfluxDB.
-    pub fn restore(&self, target: &Influxd) -> Command {
+    pub(crate) fn restore(&self, target: &Influxd) -> Command {
         let mut command = self.command(env!("CARGO_BIN_EXE_nightshard-restore"));
         command.args(["--json", "--target", &target.url(), "--target-snapshot-addr", &target.snapshot_address()]);
         command.args(["--stop-command", &target.stop_command(), "--start-command", &target.start_command()]);
@@ -91,14 +96,14 @@ impl Place {
     }
 
     /// `nightshard-dump` from an InfluxDB.
-    pub fn dump(&self, target: &Influxd) -> Command {
+    pub(crate) fn dump(&self, target: &Influxd) -> Command {
         let mut command = self.command(env!("CARGO_BIN_EXE_nightshard-dump"));
         command.args(["--json", "--target", &target.url()]);
         command
     }
 
     /// Everything of the night, fetched by other means than ours: object names and contents.
-    pub fn contents(&self, day: &str) -> BTreeMap<String, Vec<u8>> {
+    pub(crate) fn contents(&self, day: &str) -> BTreeMap<String, Vec<u8>> {
         let container = self.container(day);
         let folder = if self.prefix.is_empty() {
             self.path("archive").join(&container)
@@ -143,12 +148,12 @@ fn read_all(root: &Path, folder: &Path, contents: &mut BTreeMap<String, Vec<u8>>
 }
 
 /// Runs a command to its end. Whatever else runs in the test goes on meanwhile.
-pub async fn run(mut command: Command) -> Output {
+pub(crate) async fn run(mut command: Command) -> Output {
     tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap()
 }
 
 /// Runs a command that must succeed and gives what it printed.
-pub async fn succeed(command: Command) -> serde_json::Value {
+pub(crate) async fn succeed(command: Command) -> serde_json::Value {
     let text = format!("{command:?}");
     let output = run(command).await;
     let stderr = String::from_utf8_lossy(&output.stderr);
