@@ -48,8 +48,11 @@ async fn records_of(influxd: &Influxd) -> BTreeMap<(String, String), Map<String,
     let rows = series["values"].as_array().unwrap();
     rows.iter()
         .map(|row| {
-            let record: Map<String, Value> =
-                columns.iter().zip(row.as_array().unwrap()).map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
+            let record: Map<String, Value> = columns
+                .iter()
+                .zip(row.as_array().unwrap())
+                .map(|(name, value)| ((*name).to_owned(), value.clone()))
+                .collect();
             ((record["time"].to_string(), record["host"].to_string()), record)
         })
         .collect()

@@ -184,6 +184,16 @@ impl Influx {
         Ok(shards)
     }
 
+    /// Bytes that each shard's cache takes in memory: points that are in no TSM file yet, and need less room there.
+    pub async fn cached_bytes(&self) -> Result<BTreeMap<u64, u64>, Error> {
+        let series = self.run("read the cache statistics", None, "SHOW STATS FOR 'tsm1_cache'").await?;
+        let cached = series.iter().filter_map(|series| {
+            let bytes = series.column("memBytes").next()?.as_u64()?;
+            Some((series.tags.get("id")?.parse().ok()?, bytes))
+        });
+        Ok(cached.collect())
+    }
+
     /// Runs a statement with a small answer; times in it are RFC 3339 texts.
     ///
     /// # Errors

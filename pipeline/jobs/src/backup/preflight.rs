@@ -1,11 +1,9 @@
 //! Everything that can be known to go wrong before anything is changed.
 
-use std::collections::BTreeMap;
-
 use archive::manifest::{BackupManifest, Source};
 use archive::{Loaded, Night, NightState, names, night_state};
 use chrono::{DateTime, TimeDelta, Utc};
-use influx::{Influx, ShardStatistics};
+use influx::Influx;
 use store::Store;
 
 use super::Config;
@@ -32,8 +30,8 @@ pub(super) struct Found {
     pub(super) source: Source,
     /// The databases to back up, in byte order.
     pub(super) databases: Vec<String>,
-    /// Sizes of the shards of these databases.
-    sizes: BTreeMap<u64, ShardStatistics>,
+    /// Sizes of the shards of these databases in bytes, what is in their caches included.
+    sizes: Vec<u64>,
 }
 
 /// Looks at the store's token, the source and the night.
@@ -58,8 +56,13 @@ pub(super) async fn look(
         NightState::Failed(_) | NightState::Absent => {}
     }
     untouched(night, store).await?;
-    let mut sizes = influx.shard_statistics().await?;
-    sizes.retain(|_, shard| databases.contains(&shard.database));
+    let cached = influx.cached_bytes().await?;
+    let shards = influx.shard_statistics().await?;
+    let sizes = shards
+        .into_iter()
+        .filter(|(_, shard)| databases.contains(&shard.database))
+        .map(|(id, shard)| shard.disk_bytes + cached.get(&id).unwrap_or(&0))
+        .collect();
     Ok(Preflight::Go(Found { source, databases, sizes }))
 }
 
@@ -174,9 +177,9 @@ async fn untouched(night: &Night, store: &dyn Store) -> Result<(), Error> {
 
 /// Whether the spool can take the largest shards that may travel at once.
 pub(super) fn space(spool: &Spool, found: &Found, parallel: usize) -> Result<(), Error> {
-    let mut sizes: Vec<u64> = found.sizes.values().map(|shard| shard.disk_bytes).collect();
+    let mut sizes = found.sizes.clone();
     sizes.sort_unstable_by(|a, b| b.cmp(a));
-    // A tenth more: the cache is flushed into the snapshot, and the tar has headers.
+    // A tenth more: writes go on, and the tar has headers.
     let in_flight: u64 = sizes.iter().take(parallel).map(|bytes| bytes + bytes / 10).sum();
     let (needed, free) = (in_flight + SPARE_BYTES, spool.free_bytes()?);
     if free < needed {
