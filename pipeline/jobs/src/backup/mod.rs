@@ -5,6 +5,7 @@
 //! ```
 
 mod collect;
+mod counts;
 mod marker;
 mod preflight;
 mod shard;
@@ -22,6 +23,7 @@ use serde::Serialize;
 use store::{Store, StoreExt};
 
 use crate::{Error, Event, Lock, Place, Progress, Spool};
+use counts::Counts;
 use marker::Marker;
 use preflight::Preflight;
 
@@ -106,6 +108,7 @@ struct Run {
     night: Night,
     store: Arc<dyn Store>,
     influx: Influx,
+    counts: Counts,
     spool: Spool,
     progress: Arc<dyn Progress>,
 }
@@ -140,7 +143,7 @@ pub async fn run(
     // 3. From here on something changes: the container, and in it the marker of this run.
     store.create_container(&night.container).await?;
     let marker = Marker::raise(&config.place, &night, now, &preflight, Arc::clone(&store)).await?;
-    let run = Arc::new(Run { config, night, store, influx, spool, progress });
+    let run = Arc::new(Run { config, night, store, counts: Counts::new(influx.clone()), influx, spool, progress });
     let sealed = marker.guard(steps(&run, &preflight.source, preflight.databases, &marker, now, begun)).await;
     match sealed {
         Ok(outcome) => {
