@@ -5,6 +5,7 @@
 //! demands; what an open-source server never writes (fields of Enterprise) is skipped when read.
 
 mod frame;
+pub mod merge;
 mod message;
 
 pub use frame::{Fault, Framed, frame};
