@@ -6,9 +6,12 @@
 
 pub mod backup;
 mod error;
-mod lock;
+pub mod loaded;
+pub mod lock;
 mod progress;
+pub mod restore;
 mod spool;
+pub mod wait;
 
 pub use error::{Error, Kind};
 pub use lock::Lock;

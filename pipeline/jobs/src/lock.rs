@@ -1,7 +1,10 @@
 //! Locks between the programs of one machine: files that the system unlocks when a program ends, however it ends.
 
 use std::fs::{File, OpenOptions, TryLockError};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::Path;
+
+use url::{Host, Url};
 
 use crate::{Error, Kind};
 
@@ -48,5 +51,43 @@ impl Lock {
             }
             Err(TryLockError::Error(error)) => Err(Error::io(format!("lock {}", path.display()), &error)),
         }
+    }
+}
+
+/// The name of the lock for a target: a restore holds it exclusively, dumps share it. The machine's own addresses are
+/// one, however they are written.
+#[must_use]
+pub fn target_name(url: &Url) -> String {
+    let host = match url.host() {
+        Some(Host::Domain(name)) => name.trim_end_matches('.').to_ascii_lowercase(),
+        Some(Host::Ipv4(address)) => own(address.into()),
+        Some(Host::Ipv6(address)) => own(address.to_ipv4_mapped().map_or(address.into(), IpAddr::from)),
+        None => String::new(),
+    };
+    format!("target-{host}-{}", url.port_or_known_default().unwrap_or_default())
+}
+
+/// An address as text; those that mean this machine as `localhost`.
+fn own(address: IpAddr) -> String {
+    let any = address == Ipv4Addr::UNSPECIFIED || address == Ipv6Addr::UNSPECIFIED;
+    if any || address.is_loopback() { "localhost".to_owned() } else { address.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_target_has_one_name_however_it_is_written() {
+        let name = |text: &str| target_name(&text.parse().unwrap());
+        for text in
+            ["http://localhost:8086", "http://127.0.0.1:8086/", "http://[::1]:8086", "http://LOCALHOST.:8086/path"]
+        {
+            assert_eq!(name(text), "target-localhost-8086", "{text}");
+        }
+        assert_eq!(name("http://0.0.0.0:8086"), "target-localhost-8086");
+        assert_eq!(name("https://influx.example.com"), "target-influx.example.com-443");
+        assert_ne!(name("http://localhost:8087"), name("http://localhost:8086"));
+        assert_ne!(name("http://192.0.2.1:8086"), name("http://localhost:8086"));
     }
 }

@@ -1,0 +1,81 @@
+//! The loaded record: which night the intermediary holds, told by itself.
+//!
+//! One point in a database of its own on the target, so that a dump over the network can ask for it. A restore
+//! moves that database's files aside before any other, and writes the record anew when all shards have answered: a
+//! record that can be read never speaks of a night that is not there.
+
+use chrono::{DateTime, Utc};
+use influx::Influx;
+use serde_json::Value;
+
+use crate::{Error, Kind};
+
+/// The database that holds the record. That it exists means: a restore of ours was here.
+pub const DATABASE: &str = "nightshard";
+
+const MEASUREMENT: &str = "loaded";
+
+/// What is loaded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LoadedNight {
+    /// The night's container.
+    pub container: String,
+    /// SHA-256 of its manifest, in hex.
+    pub manifest_sha256: String,
+    /// The databases that were restored from it.
+    pub databases: Vec<String>,
+}
+
+/// What the server has loaded; `None` when nothing was ever restored, or a restore is under way.
+///
+/// # Errors
+///
+/// When the server does not answer, or the record cannot be read.
+pub async fn read(influx: &Influx) -> Result<Option<LoadedNight>, Error> {
+    let select =
+        format!("SELECT container, manifest_sha256, databases FROM \"{MEASUREMENT}\" ORDER BY time DESC LIMIT 1");
+    let answer = match influx.statement(Some(DATABASE), &select).await {
+        Ok(answer) => answer,
+        Err(influx::Error::UnknownDatabase { .. }) => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    let Some(series) = answer.first() else { return Ok(None) };
+    let text = |column: &str| series.column(column).next().and_then(Value::as_str);
+    let (Some(container), Some(manifest_sha256), Some(databases)) =
+        (text("container"), text("manifest_sha256"), text("databases"))
+    else {
+        return Err(unreadable("a field is missing"));
+    };
+    let databases = serde_json::from_str(databases).map_err(|error| unreadable(&error.to_string()))?;
+    let (container, manifest_sha256) = (container.to_owned(), manifest_sha256.to_owned());
+    Ok(Some(LoadedNight { container, manifest_sha256, databases }))
+}
+
+fn unreadable(reason: &str) -> Error {
+    Error::new(Kind::Failed, format!("the loaded record in database {DATABASE} cannot be read: {reason}"))
+        .hint("a restore writes it anew")
+}
+
+/// Writes the record; `now` is its time.
+///
+/// # Errors
+///
+/// When the server does not take it.
+pub async fn write(influx: &Influx, loaded: &LoadedNight, now: DateTime<Utc>) -> Result<(), Error> {
+    influx.create_database(DATABASE).await?;
+    let databases = Value::from(loaded.databases.clone()).to_string();
+    let time = now.timestamp_nanos_opt().unwrap_or_default();
+    let line = format!(
+        "{MEASUREMENT} container={},manifest_sha256={},databases={} {time}",
+        field(&loaded.container),
+        field(&loaded.manifest_sha256),
+        field(&databases)
+    );
+    influx.write(DATABASE, None, &line).await?;
+    Ok(())
+}
+
+/// A string field of the line protocol.
+fn field(text: &str) -> String {
+    format!("\"{}\"", text.replace('\\', r"\\").replace('"', r#"\""#))
+}

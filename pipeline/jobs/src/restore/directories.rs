@@ -1,0 +1,162 @@
+//! Where the target keeps its files: from flags, from its configuration, or from its own mouth.
+
+use std::path::{Path, PathBuf};
+
+use influx::Diagnostics;
+use serde::Deserialize;
+
+use crate::{Error, Kind};
+
+/// What is known of the target's directories beforehand. A directory beats the configuration file, and what neither
+/// tells is asked of the server.
+#[derive(Debug, Clone, Default)]
+pub struct Directories {
+    /// The target's `influxdb.conf`.
+    pub influx_config: Option<PathBuf>,
+    /// Its `[meta] dir`.
+    pub meta: Option<PathBuf>,
+    /// Its `[data] dir`.
+    pub data: Option<PathBuf>,
+    /// Its `[data] wal-dir`.
+    pub wal: Option<PathBuf>,
+}
+
+/// The target's directories, which exist, without links and relative parts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Paths {
+    pub(super) meta: PathBuf,
+    pub(super) data: PathBuf,
+    pub(super) wal: PathBuf,
+}
+
+/// What the server says of itself, as far as it answers.
+#[derive(Debug, Default)]
+pub(super) struct Told {
+    pub(super) meta: Option<PathBuf>,
+    pub(super) data: Option<PathBuf>,
+    pub(super) wal: Option<PathBuf>,
+}
+
+impl From<&Diagnostics> for Told {
+    fn from(diagnostics: &Diagnostics) -> Told {
+        // A relative path means something only where the server was started.
+        let path = |text: &Option<String>| text.as_deref().map(PathBuf::from).filter(|path| path.is_absolute());
+        Told { meta: path(&diagnostics.meta_dir), data: path(&diagnostics.data_dir), wal: path(&diagnostics.wal_dir) }
+    }
+}
+
+/// The part of `influxdb.conf` that matters here.
+#[derive(Debug, Default, Deserialize)]
+struct InfluxConfig {
+    #[serde(default)]
+    meta: MetaSection,
+    #[serde(default)]
+    data: DataSection,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct MetaSection {
+    dir: Option<PathBuf>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct DataSection {
+    dir: Option<PathBuf>,
+    wal_dir: Option<PathBuf>,
+}
+
+impl Directories {
+    /// The three directories.
+    ///
+    /// # Errors
+    ///
+    /// [`Kind::Usage`] when one is not known, does not exist here, or is not what the server itself says.
+    pub(super) fn resolve(&self, told: Told) -> Result<Paths, Error> {
+        let config = self.influx_config.as_deref().map(read).transpose()?.unwrap_or_default();
+        Ok(Paths {
+            meta: one("meta", "--meta-dir", self.meta.clone().or(config.meta.dir), told.meta)?,
+            data: one("data", "--data-dir", self.data.clone().or(config.data.dir), told.data)?,
+            wal: one("WAL", "--wal-dir", self.wal.clone().or(config.data.wal_dir), told.wal)?,
+        })
+    }
+}
+
+fn read(file: &Path) -> Result<InfluxConfig, Error> {
+    let text = std::fs::read_to_string(file)
+        .map_err(|error| Error::io(format!("read {}", file.display()), &error).hint("see --influx-config"))?;
+    toml::from_str(&text).map_err(|error| {
+        let reason = error.message();
+        Error::new(Kind::Usage, format!("{} is no configuration of InfluxDB: {reason}", file.display())).hint(
+            "give the file with which influxd is started, or its directories with --meta-dir, --data-dir, --wal-dir",
+        )
+    })
+}
+
+fn one(what: &str, flag: &str, given: Option<PathBuf>, told: Option<PathBuf>) -> Result<PathBuf, Error> {
+    let usage = |message: String, hint: String| Error::new(Kind::Usage, message).hint(hint);
+    let path = given.clone().or_else(|| told.clone()).ok_or_else(|| {
+        usage(
+            format!("the target does not tell its {what} directory, and it was not given"),
+            format!("give its influxdb.conf with --influx-config, or the directory with {flag}"),
+        )
+    })?;
+    let found = path.canonicalize().map_err(|error| {
+        usage(
+            format!("the target's {what} directory {} cannot be used: {error}", path.display()),
+            format!("the restore runs on the target's machine, as root; is {flag} right?"),
+        )
+    })?;
+    if let (Some(_), Some(told)) = (given, told)
+        && told.canonicalize().ok().as_ref() != Some(&found)
+    {
+        return Err(usage(
+            format!("the target's {what} directory is {}, not {}", told.display(), path.display()),
+            format!("leave {flag} and --influx-config out, or see to it that --target names the right server"),
+        ));
+    }
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    #[test]
+    fn flags_beat_the_configuration_which_beats_what_the_server_tells() {
+        let root = tempfile::tempdir().unwrap();
+        let root = root.path().canonicalize().unwrap();
+        for name in ["meta", "data", "wal", "other"] {
+            fs::create_dir(root.join(name)).unwrap();
+        }
+        let file = root.join("influxdb.conf");
+        let shown = root.display();
+        fs::write(&file, format!("[meta]\ndir = \"{shown}/meta\"\n[data]\ndir = \"{shown}/data\"\nwal-dir = \"{shown}/wal\"\n[http]\nbind-address = \":8086\"\n")).unwrap();
+        let mut directories = Directories { influx_config: Some(file.clone()), ..Directories::default() };
+        let paths = Paths { meta: root.join("meta"), data: root.join("data"), wal: root.join("wal") };
+        assert_eq!(directories.resolve(Told::default()).unwrap(), paths);
+
+        directories.wal = Some(root.join("other"));
+        assert_eq!(directories.resolve(Told::default()).unwrap().wal, root.join("other"));
+
+        let told =
+            || Told { meta: Some(root.join("meta")), data: Some(root.join("data")), wal: Some(root.join("wal")) };
+        assert_eq!(Directories::default().resolve(told()).unwrap(), paths);
+
+        // The server knows better than a flag.
+        let error = directories.resolve(told()).unwrap_err();
+        assert_eq!(error.kind(), Kind::Usage, "{error}");
+        assert!(error.to_string().ends_with(&format!("is {shown}/wal, not {shown}/other")), "{error}");
+
+        directories.data = Some(root.join("absent"));
+        assert_eq!(directories.resolve(Told::default()).unwrap_err().kind(), Kind::Usage);
+
+        let error = Directories::default().resolve(Told::default()).unwrap_err();
+        assert!(error.hint_text().unwrap().contains("--influx-config"), "{error}");
+
+        fs::write(&file, "[meta\n").unwrap();
+        let broken = Directories { influx_config: Some(file), ..Directories::default() };
+        assert_eq!(broken.resolve(told()).unwrap_err().kind(), Kind::Usage);
+    }
+}

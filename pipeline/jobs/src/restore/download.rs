@@ -1,0 +1,216 @@
+//! The night's shards on their way from the store to the target's disk: unpacked as they come, and checked before
+//! anything else happens.
+//!
+//! They are staged on the file system of the data directory, so that a rename puts them in place and each byte is
+//! written once. InfluxDB, should it be started meanwhile, takes a directory in its data directory for a database
+//! and numbers two levels below it for shards; there are none where the staging lies.
+
+use std::io::{self, Read};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use archive::manifest::{ShardRecord, StoredObject};
+use bytes::{Buf, Bytes};
+use futures_util::{StreamExt, TryStreamExt};
+use sha2::{Digest, Sha256};
+use store::Store;
+use tokio::sync::mpsc;
+
+use super::directories::Paths;
+use super::files::{self, Owner};
+use super::selection::{Selection, damaged};
+use super::target::Target;
+use super::witness::{self, Witness};
+use super::{Config, aside};
+use crate::spool::free_bytes;
+use crate::{Error, Event, Kind, Progress, Spool};
+
+/// Pieces of a download that wait for the disk; with their size (some 256 KiB) this bounds the memory of a shard.
+const PIECES_AHEAD: usize = 16;
+
+/// Room beyond the files themselves, in bytes: for the indexes that the server builds, and for its work.
+const SPARE_BYTES: u64 = 64 << 20;
+
+/// A shard that lies checked on the local disk.
+#[derive(Debug)]
+pub(super) struct StagedShard {
+    pub(super) record: ShardRecord,
+    pub(super) folder: PathBuf,
+    /// A point that the server must answer with once it has the shard.
+    pub(super) witness: Option<Witness>,
+}
+
+/// The folder of what is downloaded; gone when dropped.
+#[derive(Debug)]
+pub(super) struct Staging {
+    folder: PathBuf,
+    paths: Paths,
+    owner: Owner,
+    /// Held when the staging is in the spool.
+    _spool: Option<Spool>,
+}
+
+impl Staging {
+    /// Makes the folder, if there is room.
+    ///
+    /// It lies in the data directory. With `drop_first` it lies in the spool, if that is another disk: then the data
+    /// directory never holds the old and the new at once.
+    ///
+    /// # Errors
+    ///
+    /// When there is no room for the night.
+    pub(super) async fn open(config: &Config, target: &Target, selection: &Selection) -> Result<Staging, Error> {
+        let (paths, owner, needed) = (target.paths.clone(), target.owner, selection.bytes + SPARE_BYTES);
+        let (databases, drop_first, spool) =
+            (selection.databases.clone(), config.drop_first, config.place.spool.clone());
+        files::blocking(move || {
+            aside::remove_staged(&paths)?;
+            let mut spool = drop_first.then(|| Spool::open(&spool)).transpose()?;
+            if let Some(other) = &spool
+                && device(other.path())? != device(&paths.data)?
+            {
+                room(other.path(), needed, 0)?;
+                let mut dropped = 0;
+                for name in &databases {
+                    dropped += files::bytes_below(&paths.data.join(name))?;
+                }
+                room(&paths.data, needed, dropped)?;
+                let folder = other.path().to_owned();
+                return Ok(Staging { folder, paths, owner, _spool: spool.take() });
+            }
+            room(&paths.data, needed, 0)?;
+            let folder = aside::make_staged(&paths, owner)?;
+            Ok(Staging { folder, paths, owner, _spool: None })
+        })
+        .await
+    }
+
+    /// Downloads and checks the shards, `parallel` at once.
+    ///
+    /// # Errors
+    ///
+    /// [`Kind::Damage`] when one is not what the manifest says.
+    pub(super) async fn fill(
+        &self,
+        store: &Arc<dyn Store>,
+        selection: &Selection,
+        parallel: usize,
+        progress: &Arc<dyn Progress>,
+    ) -> Result<Vec<StagedShard>, Error> {
+        progress.report(Event::Planned { objects: selection.shards.len() as u64, bytes: selection.bytes });
+        let container = &selection.manifest.container;
+        let downloads = selection.shards.iter().map(|(object, record)| async move {
+            let staged = self.fetch(store.as_ref(), container, object, record).await?;
+            progress.report(Event::Done { name: &object.name, bytes: object.bytes });
+            Ok(staged)
+        });
+        // Collected first, so that the closure's borrows need not hold for every lifetime.
+        let downloads: Vec<_> = downloads.collect();
+        futures_util::stream::iter(downloads).buffer_unordered(parallel.max(1)).try_collect().await
+    }
+
+    async fn fetch(
+        &self,
+        store: &dyn Store,
+        container: &str,
+        object: &StoredObject,
+        record: &ShardRecord,
+    ) -> Result<StagedShard, Error> {
+        let mut download = match store.get(container, &object.name, None).await {
+            Err(store::Error::NotFound { .. }) => return Err(damaged(&object.name, "it does not exist")),
+            other => other?,
+        };
+        if download.bytes != object.bytes {
+            let reason = format!("it has {} bytes instead of {}", download.bytes, object.bytes);
+            return Err(damaged(&object.name, &reason));
+        }
+        let (sender, receiver) = mpsc::channel(PIECES_AHEAD);
+        let unpacking = {
+            let (folder, owner) = (self.folder.join(record.shard_id.to_string()), self.owner);
+            let (object, record) = (object.clone(), record.clone());
+            files::blocking(move || unpack(receiver, &object, record, folder, owner))
+        };
+        let receiving = async move {
+            while let Some(piece) = download.stream.try_next().await? {
+                if sender.send(piece).await.is_err() {
+                    break; // The other side has failed and says why.
+                }
+            }
+            Ok::<(), Error>(())
+        };
+        let (received, unpacked) = tokio::join!(receiving, unpacking);
+        received?;
+        unpacked
+    }
+}
+
+impl Drop for Staging {
+    fn drop(&mut self) {
+        if let Err(error) = aside::remove_staged(&self.paths) {
+            tracing::warn!("{error}");
+        }
+    }
+}
+
+fn unpack(
+    receiver: mpsc::Receiver<Bytes>,
+    object: &StoredObject,
+    record: ShardRecord,
+    folder: PathBuf,
+    owner: Owner,
+) -> Result<StagedShard, Error> {
+    owner.make(&folder)?;
+    let mut pieces = Pieces { receiver, piece: Bytes::new(), sha256: Sha256::new() };
+    let expected = format!("{}/{}/{}", record.database, record.retention_policy, record.shard_id);
+    let unpacked = match tsm::tar::unpack(&mut pieces, &expected, &folder) {
+        Err(tsm::tar::Error::Io { operation, source }) => return Err(Error::io(operation, &source)),
+        Err(fault) => return Err(damaged(&object.name, &fault.to_string())),
+        Ok(unpacked) => unpacked,
+    };
+    if hex::encode(pieces.sha256.finalize()) != object.sha256 {
+        return Err(damaged(&object.name, "its SHA-256 is not that of the manifest"));
+    }
+    for file in &unpacked {
+        owner.adopt(&file.path).map_err(|error| Error::io(format!("own {}", file.path.display()), &error))?;
+    }
+    let names: Vec<PathBuf> = unpacked.into_iter().map(|file| file.path).collect();
+    Ok(StagedShard { record, folder, witness: witness::find(&names) })
+}
+
+/// The pieces of a download as a reader that hashes what it gives.
+struct Pieces {
+    receiver: mpsc::Receiver<Bytes>,
+    piece: Bytes,
+    sha256: Sha256,
+}
+
+impl Read for Pieces {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while self.piece.is_empty() {
+            let Some(piece) = self.receiver.blocking_recv() else { return Ok(0) };
+            self.sha256.update(&piece);
+            self.piece = piece;
+        }
+        let count = buffer.len().min(self.piece.len());
+        self.piece.copy_to_slice(&mut buffer[..count]);
+        Ok(count)
+    }
+}
+
+fn device(path: &Path) -> Result<u64, Error> {
+    let found = path.metadata().map_err(|error| Error::io(format!("look at {}", path.display()), &error))?;
+    Ok(found.dev())
+}
+
+/// Whether there is room for `needed` bytes where `path` lies, once `dropped` bytes are gone from there.
+fn room(path: &Path, needed: u64, dropped: u64) -> Result<(), Error> {
+    let free = free_bytes(path)?.saturating_add(dropped);
+    if free >= needed {
+        return Ok(());
+    }
+    let path = path.display();
+    Err(Error::new(Kind::Failed, format!("{path} has room for {free} bytes, and the night needs {needed}")).hint(
+        "free space there; with --drop-first, and --spool on another disk, the old databases go before the new ones come",
+    ))
+}

@@ -1,0 +1,213 @@
+//! Restore: a night of the archive in the place of the target's databases of the same names.
+//!
+//! ```text
+//! manifest FIRST ─▶ store.get ─▶ digests, tar walk ─▶ staged ─▶ (only now) stop ─▶ aside ─▶ place ─▶ start ─▶ prove
+//! ```
+//!
+//! Offline, on the target's machine: a running server keeps its metastore in memory and writes it over whatever was
+//! placed beneath it. Everything that is replaced is moved aside and comes back if the new state does not come up.
+
+mod aside;
+mod directories;
+mod download;
+mod files;
+mod place;
+mod prove;
+mod selection;
+mod server;
+mod swap;
+mod target;
+mod witness;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use archive::records::{RestoreRecord, Target as TargetRecord};
+use archive::{Calendar, Date, Document, names};
+use chrono::{DateTime, TimeDelta, Utc};
+use influx::Influx;
+use serde::Serialize;
+use store::Store;
+
+use crate::loaded::{self, LoadedNight};
+use crate::{Error, Event, Lock, Place, Progress, lock, wait};
+pub use directories::Directories;
+use download::Staging;
+use selection::Selection;
+use server::Server;
+use swap::{Exchanged, Swap};
+use target::Target;
+
+/// What a restore is to do.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where the job runs: on the target's machine.
+    pub place: Place,
+    /// How days become containers.
+    pub calendar: Calendar,
+    /// Which night to restore.
+    pub date: Date,
+    /// The databases; none named means all of the night.
+    pub databases: Vec<String>,
+    /// How long to wait for the night's backup.
+    pub wait: Option<Duration>,
+    /// Whether the target may be one that was never restored by us and holds such databases, or a twin of the source.
+    pub first_restore: bool,
+    /// Whether the old databases are deleted before the new ones are unpacked, for disks that cannot hold both.
+    pub drop_first: bool,
+    /// How many shards travel at once.
+    pub parallel: usize,
+    /// Where the target keeps its files, as far as it is not to be asked.
+    pub directories: Directories,
+    /// Stops the target; run by `sh -c`.
+    pub stop_command: String,
+    /// Starts the target; run by `sh -c`.
+    pub start_command: String,
+    /// How long the target may take to stop, and to answer after its start.
+    pub start_timeout: Duration,
+    /// A folder to make at the end, for the dumps.
+    pub dump_directory: Option<PathBuf>,
+}
+
+/// What a restore did. Printed with `--json`: members are added, never changed.
+#[derive(Debug, Clone, Serialize)]
+pub struct Outcome {
+    /// The night's container.
+    pub container: String,
+    /// SHA-256 of its manifest.
+    pub manifest_sha256: String,
+    /// The target's own host name.
+    pub host: String,
+    /// The databases that were restored.
+    pub databases: Vec<String>,
+    /// How many shards were restored, all of which answered.
+    pub shards: u64,
+    /// Bytes that were restored.
+    pub bytes: u64,
+    /// How long it took, in seconds.
+    pub seconds: f64,
+    /// How long the target was down, or not yet proven, in seconds.
+    pub seconds_down: f64,
+    /// What is different on the target on purpose.
+    pub differences: Vec<String>,
+    /// What went wrong after everything had been restored and proven.
+    pub failures: Vec<String>,
+}
+
+impl Outcome {
+    /// A few lines for the morning mail.
+    #[must_use]
+    pub fn summary(&self) -> String {
+        let Outcome { container, host, shards, bytes, seconds, seconds_down, .. } = self;
+        let databases = self.databases.join(", ");
+        let mut text = format!(
+            "{container}: {databases} restored onto {host} and proven, {shards} shards, {bytes} bytes in {seconds:.1} s ({seconds_down:.1} s without service)"
+        );
+        for (label, lines) in [("different on purpose", &self.differences), ("failed", &self.failures)] {
+            for line in lines {
+                text.push_str(&format!("\n{label}: {line}"));
+            }
+        }
+        text
+    }
+
+    /// What failed although the restore as a whole did not.
+    #[must_use]
+    pub fn failures(&self) -> &[String] {
+        &self.failures
+    }
+}
+
+/// Restores a night.
+///
+/// # Errors
+///
+/// Until everything lies checked on the local disk, nothing is changed. If the new state does not come up after that,
+/// the old one is put back, and the error says so.
+pub async fn run(
+    config: Config,
+    now: DateTime<Utc>,
+    store: Arc<dyn Store>,
+    influx: Influx,
+    progress: Arc<dyn Progress>,
+) -> Result<Outcome, Error> {
+    let begun = Instant::now();
+    // 1. The night's seal, which is waited for.
+    let night = config.calendar.night(config.date, now)?;
+    let manifest =
+        wait::for_backup(store.as_ref(), &night, config.calendar.time_zone, config.wait, progress.as_ref()).await?;
+
+    // 2. One restore at a time for each target, and no dump meanwhile.
+    let _lock = Lock::exclusive(&config.place.locks, &lock::target_name(influx.url()))?;
+
+    // 3. What is to be restored, and onto whom: is it the source, or a stranger?
+    progress.report(Event::Step("looking at the night and the target"));
+    let selection = Selection::load(store.as_ref(), manifest, &config.databases).await?;
+    let target = Target::find(&config, &influx).await?;
+    let new_cluster_id = target.admit(&selection, config.first_restore)?;
+
+    // 4. Everything onto the local disk, and checked.
+    progress.report(Event::Step("downloading and checking"));
+    let staging = Staging::open(&config, &target, &selection).await?;
+    let shards = staging.fill(&store, &selection, config.parallel, &progress).await?;
+
+    // 5. Only now: stop, set aside, place, merge the metastore, start, prove. Or back to where we were.
+    let down = Instant::now();
+    let server = Server::new(&config, &influx, &target);
+    let count = shards.len() as u64;
+    let mut swap = Swap::new(&config, &target, &selection, new_cluster_id, progress.as_ref());
+    let Exchanged { proven, cluster_id, differences } = match swap.forward(&server, shards).await {
+        Ok(exchanged) => exchanged,
+        Err(error) => return Err(swap.back(&server, error).await),
+    };
+    let host = proven.host.unwrap_or_else(|| config.place.host.clone());
+    let seconds_down = down.elapsed().as_secs_f64();
+
+    // 6. The new state stands: what was set aside goes, and the records say what is there.
+    progress.report(Event::Step("writing the records"));
+    let mut failures = Vec::new();
+    failures.extend(swap.discard().await.err().map(|error| error.to_string()));
+    let loaded = LoadedNight {
+        container: night.container.clone(),
+        manifest_sha256: selection.manifest_sha256.clone(),
+        databases: selection.databases.clone(),
+    };
+    loaded::write(&influx, &loaded, now).await.map_err(Error::after_changes)?;
+    if let Some(folder) = &config.dump_directory {
+        failures.extend(files::make_folder(folder).err().map(|error| error.to_string()));
+    }
+    let record = RestoreRecord {
+        format: RestoreRecord::FORMAT.to_owned(),
+        writer: config.place.writer.clone(),
+        manifest_sha256: selection.manifest_sha256,
+        target: TargetRecord {
+            host: host.clone(),
+            influxdb_version: proven.version,
+            cluster_id: cluster_id.to_string(),
+            url: influx.url().to_string(),
+            data_directory: target.paths.data.display().to_string(),
+        },
+        started: now,
+        finished: now + TimeDelta::from_std(begun.elapsed()).unwrap_or_default(),
+        databases: selection.databases,
+        shards: count,
+        bytes: selection.bytes,
+        differences,
+    };
+    let name = names::restore_record(&night.container, &host);
+    let recorded = archive::replace(store.as_ref(), &night.container, &name, &record).await;
+    failures.extend(recorded.err().map(|error| format!("cannot write {name}: {error}")));
+    Ok(Outcome {
+        container: night.container,
+        manifest_sha256: record.manifest_sha256,
+        host,
+        databases: record.databases,
+        shards: record.shards,
+        bytes: record.bytes,
+        seconds: begun.elapsed().as_secs_f64(),
+        seconds_down,
+        differences: record.differences,
+        failures,
+    })
+}

@@ -1,0 +1,107 @@
+//! Puts the staged shards where the server looks for them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, File};
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+
+use super::directories::Paths;
+use super::download::StagedShard;
+use super::files::{self, Owner};
+use super::witness::Witness;
+use crate::{Error, Kind, loaded};
+
+/// A shard in its place.
+#[derive(Debug)]
+pub(super) struct Placed {
+    pub(super) database: String,
+    pub(super) policy: String,
+    /// Its id on the target.
+    pub(super) id: u64,
+    /// A point that the server must answer with.
+    pub(super) witness: Option<Witness>,
+}
+
+/// Numbers of all shard directories of the databases that stay. The metastore may have forgotten some of them, but the
+/// server opens whatever lies there, and of two shards of one number it shows one.
+pub(super) fn occupied(paths: &Paths, replaced: &[String]) -> Result<BTreeSet<u64>, Error> {
+    let look = || -> io::Result<BTreeSet<u64>> {
+        let mut ids = BTreeSet::new();
+        for (name, database) in directories(&paths.data)? {
+            if name == loaded::DATABASE || replaced.contains(&name) {
+                continue;
+            }
+            for (_, policy) in directories(&database)? {
+                ids.extend(directories(&policy)?.into_iter().filter_map(|(name, _)| name.parse::<u64>().ok()));
+            }
+        }
+        Ok(ids)
+    };
+    look().map_err(|error| Error::io(format!("look into {}", paths.data.display()), &error))
+}
+
+fn directories(folder: &Path) -> io::Result<Vec<(String, PathBuf)>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir()
+            && let Some(name) = path.file_name()
+        {
+            found.push((name.to_string_lossy().into_owned(), path));
+        }
+    }
+    Ok(found)
+}
+
+/// Moves each shard to `<data>/<database>/<policy>/<its id on the target>`, durably; `ids` tells that id. Nothing is
+/// overwritten: the places are free, since the databases were set aside.
+pub(super) fn shards(
+    paths: &Paths,
+    owner: Owner,
+    staged: &[StagedShard],
+    ids: &BTreeMap<u64, u64>,
+) -> Result<Vec<Placed>, Error> {
+    let mut placed = Vec::new();
+    let mut touched = BTreeSet::from([paths.data.clone()]);
+    for StagedShard { record, folder, witness } in staged {
+        let id = *ids.get(&record.shard_id).ok_or_else(|| {
+            Error::new(Kind::Failed, format!("shard {} has no place in the metastore", record.shard_id))
+        })?;
+        let database = paths.data.join(&record.database);
+        let policy = database.join(&record.retention_policy);
+        owner.make(&database)?;
+        owner.make(&policy)?;
+        let place = policy.join(id.to_string());
+        put(folder, &place, owner)
+            .map_err(|error| Error::io(format!("move {} to {}", folder.display(), place.display()), &error))?;
+        touched.extend([database, policy]);
+        placed.push(Placed {
+            database: record.database.clone(),
+            policy: record.retention_policy.clone(),
+            id,
+            witness: witness.clone(),
+        });
+    }
+    for directory in touched {
+        files::sync(&directory).map_err(|error| Error::io(format!("write {}", directory.display()), &error))?;
+    }
+    Ok(placed)
+}
+
+/// By a rename where staging and data share a file system, else by copying.
+fn put(from: &Path, to: &Path, owner: Owner) -> io::Result<()> {
+    match fs::rename(from, to) {
+        Err(error) if error.kind() == ErrorKind::CrossesDevices => {}
+        other => return other,
+    }
+    fs::create_dir(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let copy = to.join(entry.file_name());
+        fs::copy(entry.path(), &copy)?;
+        owner.adopt(&copy)?;
+        File::open(&copy)?.sync_all()?;
+    }
+    owner.adopt(to)?;
+    files::sync(to)
+}

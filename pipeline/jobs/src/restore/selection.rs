@@ -1,0 +1,129 @@
+//! What is to be restored: databases of the night, their shards, and what the stored metastore says of them.
+
+use std::collections::BTreeSet;
+use std::path::{Component, Path};
+
+use archive::manifest::{ShardRecord, StoredObject};
+use archive::{BackupManifest, Loaded};
+use bytes::Bytes;
+use influx::metastore::{Data, Framed};
+use sha2::{Digest, Sha256};
+use store::{Store, StoreExt};
+
+use super::aside;
+use crate::{Error, Kind, loaded};
+
+/// Databases that belong to the target: its own statistics, and the loaded record.
+const THE_TARGETS_OWN: [&str; 2] = ["_internal", loaded::DATABASE];
+
+/// The part of a night that is to be restored.
+#[derive(Debug)]
+pub(super) struct Selection {
+    /// The night's seal.
+    pub(super) manifest: BackupManifest,
+    /// Its identity.
+    pub(super) manifest_sha256: String,
+    /// The databases, in byte order.
+    pub(super) databases: Vec<String>,
+    /// Their shards, the largest first.
+    pub(super) shards: Vec<(StoredObject, ShardRecord)>,
+    /// Bytes of these shards.
+    pub(super) bytes: u64,
+    /// The source's whole metastore.
+    pub(super) metastore: Data,
+}
+
+impl Selection {
+    /// Reads the night's metastore and picks what was asked for.
+    ///
+    /// # Errors
+    ///
+    /// [`Kind::Usage`] for a database that the night does not have, [`Kind::Damage`] where the night contradicts itself.
+    pub(super) async fn load(
+        store: &dyn Store,
+        manifest: Loaded<BackupManifest>,
+        wanted: &[String],
+    ) -> Result<Selection, Error> {
+        let Loaded { document: manifest, sha256: manifest_sha256 } = manifest;
+        let databases = pick(&manifest, wanted)?;
+        let metastore = metastore(store, &manifest).await?;
+        let mut shards: Vec<(StoredObject, ShardRecord)> = manifest
+            .shards()
+            .filter(|(_, shard)| databases.contains(&shard.database))
+            .map(|(object, shard)| (object.clone(), shard.clone()))
+            .collect();
+        shards.sort_by_key(|(object, shard)| (std::cmp::Reverse(object.bytes), shard.shard_id));
+        for (object, shard) in &shards {
+            check(&metastore, object, shard)?;
+        }
+        let bytes = shards.iter().map(|(object, _)| object.bytes).sum();
+        Ok(Selection { manifest, manifest_sha256, databases, shards, bytes, metastore })
+    }
+
+    /// Ids of the shards on the source.
+    pub(super) fn shard_ids(&self) -> BTreeSet<u64> {
+        self.shards.iter().map(|(_, shard)| shard.shard_id).collect()
+    }
+}
+
+fn pick(manifest: &BackupManifest, wanted: &[String]) -> Result<Vec<String>, Error> {
+    let container = &manifest.container;
+    let usage = |message: String, hint: String| Err(Error::new(Kind::Usage, message).hint(hint));
+    let there = || format!("it has: {}", manifest.databases.join(", "));
+    let mut databases: BTreeSet<&String> = BTreeSet::new();
+    for name in wanted {
+        if THE_TARGETS_OWN.contains(&name.as_str()) {
+            return usage(
+                format!("database {name} of {container} cannot be restored"),
+                "the target keeps its own".to_owned(),
+            );
+        }
+        if !manifest.databases.contains(name) {
+            return usage(format!("the backup in {container} has no database {name}"), there());
+        }
+        databases.insert(name);
+    }
+    if wanted.is_empty() {
+        databases.extend(manifest.databases.iter().filter(|name| !THE_TARGETS_OWN.contains(&name.as_str())));
+    }
+    if databases.is_empty() {
+        return usage(format!("the backup in {container} has no database to restore"), there());
+    }
+    Ok(databases.into_iter().cloned().collect())
+}
+
+async fn metastore(store: &dyn Store, manifest: &BackupManifest) -> Result<Data, Error> {
+    let object = manifest.metastore().ok_or_else(|| damaged(&manifest.container, "its manifest names no metastore"))?;
+    let bytes: Bytes = store.get_bytes(&manifest.container, &object.name, object.bytes).await?;
+    if hex::encode(Sha256::digest(&bytes)) != object.sha256 {
+        return Err(damaged(&object.name, "its SHA-256 is not that of the manifest"));
+    }
+    let framed = Framed::decode(bytes).map_err(|fault| damaged(&object.name, &fault.to_string()))?;
+    Ok(framed.data)
+}
+
+/// The manifest's word on a shard must be the metastore's, and its names must be such that they can be directories.
+fn check(metastore: &Data, object: &StoredObject, shard: &ShardRecord) -> Result<(), Error> {
+    let ShardRecord { database, retention_policy, shard_id, .. } = shard;
+    for name in [database, retention_policy] {
+        let parts: Vec<Component<'_>> = Path::new(name).components().collect();
+        let one = matches!(parts.as_slice(), [Component::Normal(part)] if **part == **name);
+        if !one || name.contains(['\\', '\0']) || name == aside::FOLDER {
+            return Err(damaged(&object.name, &format!("{name:?} cannot be a database or a retention policy")));
+        }
+    }
+    let known = metastore
+        .database(database)
+        .and_then(|database| database.live_shards().find(|live| live.id == *shard_id))
+        .is_some_and(|live| live.policy == retention_policy);
+    if known {
+        return Ok(());
+    }
+    Err(damaged(&object.name, "the stored metastore does not have this shard"))
+}
+
+/// What to say of an object, or a night, that is not what it should be.
+pub(super) fn damaged(object: &str, reason: &str) -> Error {
+    Error::new(Kind::Damage, format!("{object} is damaged: {reason}"))
+        .hint("nothing was changed on the target; another night may be whole")
+}

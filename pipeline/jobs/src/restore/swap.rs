@@ -1,0 +1,199 @@
+//! The exchange itself: the old state goes, the new one comes, and if it does not come up, the old one returns.
+
+use influx::metastore::Data;
+use influx::metastore::merge::{self, Wish};
+
+use super::aside::{self, Aside};
+use super::download::StagedShard;
+use super::prove::{self, Proven};
+use super::selection::Selection;
+use super::server::Server;
+use super::target::{Target, meta_db, read_metastore};
+use super::{Config, files, place};
+use crate::{Error, Event, Kind, Progress, loaded};
+
+/// An exchange, and how far it has come.
+pub(super) struct Swap<'a> {
+    config: &'a Config,
+    target: &'a Target,
+    selection: &'a Selection,
+    new_cluster_id: Option<u64>,
+    progress: &'a dyn Progress,
+    /// The server has been stopped.
+    stopped: bool,
+    /// The metastore as it was then.
+    old: Option<Data>,
+    /// What was set aside.
+    aside: Option<Aside>,
+    /// The new metastore may have been written.
+    written: bool,
+    /// The server may have been started with the new state.
+    started: bool,
+}
+
+/// A new state that stands.
+#[derive(Debug)]
+pub(super) struct Exchanged {
+    /// How the server answered.
+    pub(super) proven: Proven,
+    /// The target's cluster id.
+    pub(super) cluster_id: u64,
+    /// What is not as it was on the source.
+    pub(super) differences: Vec<String>,
+}
+
+impl<'a> Swap<'a> {
+    pub(super) fn new(
+        config: &'a Config,
+        target: &'a Target,
+        selection: &'a Selection,
+        new_cluster_id: Option<u64>,
+        progress: &'a dyn Progress,
+    ) -> Swap<'a> {
+        Swap {
+            config,
+            target,
+            selection,
+            new_cluster_id,
+            progress,
+            stopped: false,
+            old: None,
+            aside: None,
+            written: false,
+            started: false,
+        }
+    }
+
+    /// Stops the server, exchanges its databases, starts it and has it prove them.
+    ///
+    /// # Errors
+    ///
+    /// Whatever comes between; [`Swap::back`] must be called then.
+    pub(super) async fn forward(&mut self, server: &Server<'_>, staged: Vec<StagedShard>) -> Result<Exchanged, Error> {
+        let (paths, owner, databases) = (&self.target.paths, self.target.owner, &self.selection.databases);
+        self.step("stopping the target");
+        server.stop().await?;
+        self.stopped = true;
+
+        self.step("exchanging the databases");
+        // What an interrupted run left, first: only now nobody has these files open.
+        let old = {
+            let paths = paths.clone();
+            files::blocking(move || {
+                aside::recover(&paths)?;
+                read_metastore(&paths)
+            })
+            .await?
+        };
+        if old.cluster_id != self.target.metastore.cluster_id {
+            let message = format!("{} is another one than before the stop", meta_db(paths).display());
+            return Err(Error::new(Kind::Failed, message).hint("does something else restore there?"));
+        }
+        let wish = Wish {
+            databases,
+            stored: &self.selection.shard_ids(),
+            occupied: &place::occupied(paths, databases)?,
+            cluster_id: self.new_cluster_id,
+        };
+        let mut merged = merge::merge(&old, &self.selection.metastore, &wish)
+            .map_err(|error| Error::new(Kind::Failed, format!("cannot merge the metastores: {error}")))?;
+        // The mark by which the next run knows that we were here comes together with the databases.
+        merge::add_database(&mut merged.data, loaded::DATABASE);
+        self.old = Some(old);
+
+        let (container, drop_first) = (self.selection.manifest.container.clone(), self.config.drop_first);
+        let mut aside = {
+            let (paths, databases) = (paths.clone(), databases.clone());
+            files::blocking(move || Aside::set(&paths, owner, &container, &databases, drop_first)).await?
+        };
+        let placed = {
+            let (paths, ids) = (paths.clone(), merged.shards);
+            files::blocking(move || place::shards(&paths, owner, &staged, &ids)).await
+        };
+        let bytes = merged.data.to_meta_db();
+        let announced = aside.before_metastore(&bytes);
+        self.aside = Some(aside);
+        let placed = placed?;
+        announced?;
+        self.written = true;
+        files::replace(&meta_db(paths), &bytes)?;
+        if let Some(aside) = &mut self.aside {
+            aside.after_metastore()?;
+        }
+
+        self.step("starting the target");
+        self.started = true;
+        server.start().await?;
+        self.step("asking every shard");
+        let cluster_id = merged.data.cluster_id;
+        let proven = prove::all(server.influx(), cluster_id, databases, &placed, self.config.parallel).await?;
+        let differences = merged.differences.iter().map(ToString::to_string).collect();
+        Ok(Exchanged { proven, cluster_id, differences })
+    }
+
+    /// Back to the old state, as far as it was left; the error says what became of it. A server that could not be
+    /// stopped still has it.
+    pub(super) async fn back(mut self, server: &Server<'_>, error: Error) -> Error {
+        if !self.stopped {
+            return error.after_changes();
+        }
+        let kind = if error.kind() == Kind::Passing { Kind::Failed } else { error.kind() };
+        let dropped = self.aside.as_ref().is_some_and(Aside::is_empty) && self.config.drop_first;
+        let (end, hint) = match self.undo(server).await {
+            Ok(()) if dropped => {
+                ("the old databases had been dropped first; the target answers without them".to_owned(), None)
+            }
+            Ok(()) => ("the target's old state is back, and answers".to_owned(), None),
+            Err(second) => {
+                let folder = self.target.paths.data.join(aside::FOLDER);
+                let hint = format!(
+                    "run the same command again once the cause is mended; what was set aside and is not back lies in {}",
+                    folder.display()
+                );
+                (format!("and the old state could not be brought back: {second}"), Some(hint))
+            }
+        };
+        let hint = hint.or_else(|| error.hint_text().map(str::to_owned));
+        let error = Error::new(kind, format!("{error}; {end}"));
+        match hint {
+            Some(hint) => error.hint(hint),
+            None => error,
+        }
+    }
+
+    async fn undo(&mut self, server: &Server<'_>) -> Result<(), Error> {
+        if self.started {
+            server.stop().await?;
+        }
+        self.step("putting the old state back");
+        let (paths, databases) = (self.target.paths.clone(), self.selection.databases.clone());
+        let (aside, old, written) = (self.aside.take(), self.old.take(), self.written);
+        files::blocking(move || {
+            let Some(mut aside) = aside else { return Ok(()) };
+            if let (Some(old), true) = (old, written) {
+                // The server may have changed other databases since.
+                let mut names = databases;
+                names.push(loaded::DATABASE.to_owned());
+                let back =
+                    read_metastore(&paths).map_or_else(|_| old.clone(), |now| merge::take_back(&now, &old, &names));
+                files::replace(&meta_db(&paths), &back.to_meta_db())?;
+                aside.metastore_taken_back()?;
+            }
+            aside.put_back()
+        })
+        .await?;
+        server.start().await
+    }
+
+    /// The new state stands: removes what was set aside.
+    pub(super) async fn discard(self) -> Result<(), Error> {
+        match self.aside {
+            Some(aside) => files::blocking(move || aside.discard()).await,
+            None => Ok(()),
+        }
+    }
+
+    fn step(&self, name: &str) {
+        self.progress.report(Event::Step(name));
+    }
+}

@@ -1,0 +1,174 @@
+//! Who the target is, whether it answers or not, and whether it may be restored onto.
+//!
+//! Identity is the cluster id, a random number in the metastore. Addresses prove nothing: source and target are both
+//! often `127.0.0.1:8086`.
+
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use influx::metastore::Data;
+use influx::{Diagnostics, Influx};
+use tokio::time::timeout;
+
+use super::Config;
+use super::aside;
+use super::directories::{Paths, Told};
+use super::files::{self, Owner};
+use super::selection::Selection;
+use crate::{Error, Kind, loaded};
+
+/// A server that has not answered a ping by then does not answer.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The target as it was found.
+#[derive(Debug)]
+pub(super) struct Target {
+    /// Its directories.
+    pub(super) paths: Paths,
+    /// To whom they belong.
+    pub(super) owner: Owner,
+    /// Its own host name.
+    host: String,
+    /// Its data directory in its own words.
+    data_directory: String,
+    /// Its metastore.
+    pub(super) metastore: Data,
+    /// Whether an earlier restore was cut off in the middle.
+    interrupted: bool,
+}
+
+impl Target {
+    /// Asks the server, and where it does not answer, its files: a broken intermediary is no obstacle.
+    ///
+    /// # Errors
+    ///
+    /// [`Kind::Usage`] when its directories are not known, are not here, or are those of another server.
+    pub(super) async fn find(config: &Config, influx: &Influx) -> Result<Target, Error> {
+        let (diagnostics, served) = if answers(influx).await? {
+            let served = influx.snapshot().metastore().await?;
+            (Some(influx.diagnostics().await?), Some(served.data))
+        } else {
+            tracing::warn!("the target at {} does not answer; its files tell who it is", influx.url());
+            (None, None)
+        };
+        let (directories, place) = (config.directories.clone(), config.place.clone());
+        let address = influx.url().to_string();
+        files::blocking(move || {
+            let paths = directories.resolve(diagnostics.as_ref().map(Told::from).unwrap_or_default())?;
+            let owner = Owner::of(&paths.data)?;
+            let metastore = read_metastore(&paths)?;
+            if served.as_ref().is_some_and(|served| served.cluster_id != metastore.cluster_id) {
+                let file = meta_db(&paths);
+                return Err(Error::new(
+                    Kind::Usage,
+                    format!("{} is not the metastore of the server at {address}", file.display()),
+                )
+                .hint("the restore runs on the target's machine, with the target's directories; is --target right?"));
+            }
+            let told = |pick: fn(Diagnostics) -> Option<String>| diagnostics.clone().and_then(pick);
+            Ok(Target {
+                host: told(|told| told.hostname).unwrap_or(place.host),
+                data_directory: told(|told| told.data_dir).unwrap_or_else(|| paths.data.display().to_string()),
+                metastore: served.unwrap_or(metastore),
+                interrupted: aside::interrupted(&paths),
+                owner,
+                paths,
+            })
+        })
+        .await
+    }
+
+    /// Whether the night may be restored onto this target; tells the new cluster id that it must get, if any.
+    ///
+    /// # Errors
+    ///
+    /// [`Kind::Usage`] when the target is the source, and, without `first_restore`, when it looks like the source's twin
+    /// or holds a database of the night that we did not restore.
+    pub(super) fn admit(&self, selection: &Selection, first_restore: bool) -> Result<Option<u64>, Error> {
+        let source = &selection.manifest.source;
+        let usage = |message: String, hint: &str| Err(Error::new(Kind::Usage, message).hint(hint));
+        if self.metastore.cluster_id.to_string() == source.cluster_id {
+            // What a source does not tell cannot make a twin of it.
+            let same = |known: &str, ours: &[&str]| known.is_empty() || ours.contains(&known);
+            let own_directory = self.paths.data.display().to_string();
+            if same(&source.host, &[&self.host])
+                && same(&source.data_directory, &[&self.data_directory, &own_directory])
+            {
+                let (id, host) = (&source.cluster_id, &self.host);
+                return usage(
+                    format!("the target is the server that the backup came from (cluster id {id}, on {host})"),
+                    "--target must name the intermediary; production is never restored onto",
+                );
+            }
+            if !first_restore {
+                return usage(
+                    format!("the target has the cluster id of the backup's source, {}", source.cluster_id),
+                    "if it is a copy that `influxd restore` once made of it, give --first-restore once: it gets an id of its own",
+                );
+            }
+            return Ok(Some(new_cluster_id(self.metastore.cluster_id)));
+        }
+        if !self.restored_before() && !first_restore {
+            for name in &selection.databases {
+                if self.metastore.database(name).is_some() || self.paths.data.join(name).exists() {
+                    return usage(
+                        format!("the target holds a database {name} which was not restored by this program"),
+                        "if it may be replaced, give --first-restore once; is --target right?",
+                    );
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// A restore of ours adds the database of the loaded record together with the first night; one that was cut off
+    /// before has left its journal.
+    fn restored_before(&self) -> bool {
+        self.interrupted || self.metastore.database(loaded::DATABASE).is_some()
+    }
+}
+
+/// Whether the server answers a ping. One that answers in a way that waiting does not mend, such as being too old, is an
+/// error.
+pub(super) async fn answers(influx: &Influx) -> Result<bool, Error> {
+    match timeout(PATIENCE, influx.ping()).await {
+        Ok(Ok(_)) => Ok(true),
+        Ok(Err(error)) if error.is_passing() => Ok(false),
+        Ok(Err(error)) => Err(error.into()),
+        Err(_) => Ok(false),
+    }
+}
+
+/// The file that holds the metastore.
+pub(super) fn meta_db(paths: &Paths) -> PathBuf {
+    paths.meta.join("meta.db")
+}
+
+/// The metastore as it lies on disk.
+///
+/// # Errors
+///
+/// Also when it holds something that we do not know, and would lose when we write it.
+pub(super) fn read_metastore(paths: &Paths) -> Result<Data, Error> {
+    let file = meta_db(paths);
+    let hint = "start the target once by hand so that it makes its metastore; are its directories right?";
+    let bytes = fs::read(&file).map_err(|error| Error::io(format!("read {}", file.display()), &error).hint(hint))?;
+    let data = Data::from_meta_db(&bytes)
+        .map_err(|fault| Error::new(Kind::Failed, format!("cannot read {}: {fault}", file.display())).hint(hint))?;
+    if data.to_meta_db() == bytes {
+        return Ok(data);
+    }
+    Err(Error::new(Kind::Failed, format!("{} holds more than this version knows, and would lose it", file.display()))
+        .hint("nothing was changed; a newer version of this program may know it"))
+}
+
+fn new_cluster_id(old: u64) -> u64 {
+    loop {
+        // InfluxDB draws 63 bits.
+        let id = rand::random::<u64>() >> 1;
+        if id != 0 && id != old {
+            return id;
+        }
+    }
+}
