@@ -12,7 +12,10 @@ pub(crate) fn of_machine(environment: &Environment) -> Result<(String, String), 
     if let Some(value) = environment.get("TZ") {
         // `:Europe/Berlin` and full paths are other spellings of the same.
         let name = value.trim_start_matches(':').trim_start_matches("/usr/share/zoneinfo/");
-        return checked(name, "TZ");
+        // This one says that the machine's own zone is meant, whose name stands elsewhere.
+        if name != "/etc/localtime" {
+            return checked(name, "TZ");
+        }
     }
     match iana_time_zone::get_timezone() {
         Ok(name) => checked(&name, "this machine"),
@@ -47,5 +50,12 @@ mod tests {
             let found = of_machine(&environment).map_or("error".to_owned(), |(name, _)| name);
             assert_eq!(found, expected.trim(), "{text}");
         }
+    }
+
+    #[test]
+    fn the_file_of_the_local_zone_means_the_machine() {
+        let name = |environment: Environment| of_machine(&environment).unwrap().0;
+        let machine = name(Environment::default());
+        assert_eq!(name([("TZ", ":/etc/localtime")].into_iter().collect()), machine);
     }
 }
