@@ -5,26 +5,9 @@ admin_password=admin-secret
 service_password=swift-secret
 backup_password=backup-secret
 
-# Ports below the range from which the kernel takes those of outgoing connections, so that nobody
-# is given one of them between this choice and the start of the server.
 choose_ports() {
-  read -r memcached_port account_port container_port object_port tempauth_port keystone_proxy_port keystone_port < <(
-    /usr/bin/python3 - <<'END'
-import random, socket
-
-held, ports = [], []
-while len(ports) < 7:
-    port = random.randrange(20000, 32000)
-    one = socket.socket()
-    try:
-        one.bind(("127.0.0.1", port))
-    except OSError:
-        continue
-    held.append(one)
-    ports.append(port)
-print(*ports)
-END
-  )
+  read -r memcached_port account_port container_port object_port tempauth_port keystone_proxy_port keystone_port \
+    < <("$parts/ports.py" 7)
 }
 
 storage_server() { # NAME PORT WORKERS
