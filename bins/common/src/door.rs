@@ -18,7 +18,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::environment::Environment;
 use crate::exit::{self, Code, Failure};
 use crate::layers::{self, Parsed, Run};
-use crate::options::{Archive, General};
+use crate::options::{Archive, General, LogFormat};
 use crate::values::ArchiveUrl;
 use crate::{log, openstack, output, print_config};
 
@@ -134,10 +134,19 @@ fn start<D: Door>(command: &Command, arguments: &[OsString], environment: Enviro
     for warning in &run.warnings {
         tracing::warn!("{warning}");
     }
-    if door.general().print_config {
-        return print(&door, layers::table(command.get_name()), &run, &environment);
+    let format = door.general().log_format;
+    let end = match door.general().print_config {
+        true => print(&door, layers::table(command.get_name()), &run, &environment),
+        false => work(door, command, environment),
+    };
+    match end {
+        // Whoever reads the lines as JSON finds the last one, which matters most, in the same form.
+        Err(failure) if format == LogFormat::Json => {
+            tracing::error!(hint = failure.hint, "{}", failure.message);
+            Ok(failure.code)
+        }
+        end => end,
     }
-    work(door, command, environment)
 }
 
 /// `--print-config`. Credentials that are incomplete are said after everything else was shown.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 /// Environment variables.
 #[derive(Clone, Default)]
-pub struct Environment(BTreeMap<String, String>);
+pub struct Environment(pub(crate) BTreeMap<String, String>);
 
 impl Environment {
     /// The environment of this process. Names and values that are not Unicode are not ours and are left out.
