@@ -280,3 +280,6 @@ fn value_hint(source: Option<&(dyn std::error::Error + 'static)>) -> Option<Stri
     }
     source.downcast_ref::<archive::Error>()?.hint()
 }
+
+#[cfg(test)]
+mod tests;
