@@ -5,6 +5,7 @@
 //! a [`Progress`].
 
 pub mod backup;
+pub mod dump;
 mod error;
 pub mod loaded;
 pub mod lock;

@@ -1,0 +1,199 @@
+//! From rows to pages: records printed, those of one instant sorted.
+//!
+//! Runs on a thread of its own, between the one that reads the server's answer and the one that hashes and stores.
+
+use std::io;
+use std::path::Path;
+use std::sync::mpsc::SyncSender;
+
+use influx::{Batch, Row, Value};
+use tokio::sync::mpsc::Receiver;
+
+use super::columns::{Columns, Member};
+use super::json::{self, Losses, Times};
+use super::pages::Pages;
+use super::series_key;
+use super::sorter::Sorter;
+use crate::{Error, Kind};
+
+/// So many bytes go to the file at once.
+const BLOCK: usize = 256 << 10;
+
+/// What the reader of the answer tells.
+#[derive(Debug)]
+pub(super) enum Message {
+    /// More rows, in order of time.
+    Rows(Batch),
+    /// The last instant will be told once more, from its beginning.
+    InstantAgain,
+    /// That was all.
+    End,
+}
+
+/// What became of the rows.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Arranged {
+    pub(super) records: u64,
+    pub(super) pages: u64,
+    pub(super) losses: Losses,
+    /// Records that share instant and series with another one.
+    pub(super) duplicates: u64,
+    /// Runs that did not fit into memory.
+    pub(super) spills: u64,
+}
+
+/// Turns rows into records and pages.
+pub(super) struct Arranger {
+    measurement: String,
+    columns: Columns,
+    members: Vec<Member>,
+    sorter: Sorter,
+    pages: Pages,
+    times: Times,
+    /// The instant of the records in the sorter.
+    instant: Option<i64>,
+    /// How each record of this instant begins: `{"time":"…"`.
+    opening: Vec<u8>,
+    previous_key: Vec<u8>,
+    losses: Losses,
+    duplicates: u64,
+}
+
+impl Arranger {
+    pub(super) fn new(
+        measurement: &str,
+        columns: &Columns,
+        page_size: usize,
+        buffer_bytes: usize,
+        spool: &Path,
+    ) -> Arranger {
+        Arranger {
+            measurement: measurement.to_owned(),
+            columns: columns.clone(),
+            members: columns.members(),
+            sorter: Sorter::new(buffer_bytes, spool),
+            pages: Pages::new(page_size),
+            times: Times::default(),
+            instant: None,
+            opening: Vec::new(),
+            previous_key: Vec::new(),
+            losses: Losses::default(),
+            duplicates: 0,
+        }
+    }
+
+    /// Works until the rows end; `None` when another end of the pipeline is gone, which then has the reason.
+    pub(super) fn run(
+        mut self,
+        mut rows: Receiver<Message>,
+        blocks: &SyncSender<Vec<u8>>,
+    ) -> Result<Option<Arranged>, Error> {
+        while let Some(message) = rows.blocking_recv() {
+            match message {
+                Message::Rows(batch) => {
+                    if !self.take(&batch, blocks)? {
+                        return Ok(None);
+                    }
+                }
+                Message::InstantAgain => self.sorter.clear(),
+                Message::End => {
+                    let arrived = self.close_instant(blocks)?;
+                    self.pages.finish();
+                    let arrived = arrived && blocks.send(self.pages.take()).is_ok();
+                    return Ok(arrived.then(|| Arranged {
+                        records: self.pages.records(),
+                        pages: self.pages.pages(),
+                        losses: self.losses,
+                        duplicates: self.duplicates,
+                        spills: self.sorter.spills(),
+                    }));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// Takes rows; `false` when nobody takes the blocks any more.
+    fn take(&mut self, batch: &Batch, blocks: &SyncSender<Vec<u8>>) -> Result<bool, Error> {
+        let (given, asked) = (batch.columns.len(), self.columns.count());
+        if given != asked {
+            return Err(self.nonsense(&format!("has {given} columns where {asked} were asked for")));
+        }
+        for row in batch.rows() {
+            let Some(time) = row.time() else { return Err(self.nonsense("has a row without a time")) };
+            if self.instant != Some(time) {
+                if self.instant.is_some_and(|instant| instant > time) {
+                    return Err(self.nonsense("is not in order of time"));
+                }
+                if !self.close_instant(blocks)? {
+                    return Ok(false);
+                }
+                self.open_instant(time);
+            }
+            self.push(row).map_err(spooling)?;
+        }
+        Ok(true)
+    }
+
+    fn open_instant(&mut self, time: i64) {
+        self.instant = Some(time);
+        self.opening.clear();
+        self.opening.extend_from_slice(b"{\"time\":\"");
+        self.times.append(&mut self.opening, time);
+        self.opening.push(b'"');
+    }
+
+    fn push(&mut self, row: Row<'_>) -> io::Result<()> {
+        let Arranger { measurement, columns, members, sorter, opening, losses, .. } = self;
+        let key = |out: &mut Vec<u8>| {
+            let tags = columns.tags().iter().enumerate().filter_map(|(index, tag)| match row.get(1 + index) {
+                Value::String(value) if !value.is_empty() => Some((tag.as_bytes(), value)),
+                _ => None,
+            });
+            series_key::append(out, measurement.as_bytes(), tags);
+        };
+        let record = |out: &mut Vec<u8>| {
+            let has = |column: usize| !matches!(row.get(column), Value::Null);
+            out.extend_from_slice(opening);
+            for member in members.iter() {
+                let value = row.get(member.column);
+                let named = member.present.is_none_or(has) && !member.absent.iter().any(|&column| has(column));
+                if named && !matches!(value, Value::Null) {
+                    out.push(b',');
+                    out.extend_from_slice(&member.label);
+                    json::append_value(out, value, losses);
+                }
+            }
+            out.push(b'}');
+        };
+        sorter.push(key, record)
+    }
+
+    /// Writes the records of the instant that has ended.
+    fn close_instant(&mut self, blocks: &SyncSender<Vec<u8>>) -> Result<bool, Error> {
+        let Arranger { sorter, pages, previous_key, duplicates, .. } = self;
+        previous_key.clear();
+        let mut arrived = true;
+        let drained = sorter.drain(|key, record| {
+            // The measurement's name makes a key longer than nothing, so the first one differs from none.
+            *duplicates += u64::from(previous_key.as_slice() == key);
+            previous_key.clear();
+            previous_key.extend_from_slice(key);
+            pages.add(record);
+            if pages.waiting() >= BLOCK {
+                arrived = arrived && blocks.send(pages.take()).is_ok();
+            }
+            Ok(())
+        });
+        drained.map_err(spooling)?;
+        Ok(arrived)
+    }
+
+    fn nonsense(&self, what: &str) -> Error {
+        Error::new(Kind::Failed, format!("cannot dump {}: the server's answer {what}", self.measurement))
+    }
+}
+
+fn spooling(error: io::Error) -> Error {
+    Error::io("sort records in the spool", &error)
+}

@@ -1,0 +1,233 @@
+//! Where the records come from: a night of the archive that is loaded into the intermediary, or a server as it is.
+
+use std::time::{Duration, Instant};
+
+use archive::{BackupManifest, Window};
+use chrono::{DateTime, Utc};
+use influx::Influx;
+
+use super::Config;
+use crate::{Error, Event, Kind, Lock, Progress, loaded, lock};
+
+/// How often it is looked whether the night has been loaded.
+const POLL: Duration = Duration::from_secs(2);
+
+/// Databases that are no one's data: InfluxDB's own, and the one with the loaded record.
+const OWN_DATABASES: [&str; 2] = ["_internal", "nightshard"];
+
+/// Where the records come from.
+#[derive(Debug)]
+pub(super) enum Base {
+    /// A night of the archive.
+    Night(Box<archive::Loaded<BackupManifest>>),
+    /// The server as it is.
+    Server {
+        /// Its databases but for [`OWN_DATABASES`].
+        databases: Vec<String>,
+    },
+}
+
+impl Base {
+    /// The server as it is.
+    pub(super) async fn server(influx: &Influx) -> Result<Base, Error> {
+        let mut databases = influx.databases().await?;
+        databases.retain(|database| !OWN_DATABASES.contains(&database.as_str()));
+        Ok(Base::Server { databases })
+    }
+
+    /// The database to read: the one that was asked for, or the only one.
+    pub(super) fn database(&self, asked: Option<&str>) -> Result<String, Error> {
+        let (databases, whose) = match self {
+            Base::Night(night) => (&night.document.databases, format!("the night {}", night.document.container)),
+            Base::Server { databases } => (databases, "the server".to_owned()),
+        };
+        let named = || match databases.as_slice() {
+            [] => format!("{whose} has no databases"),
+            databases => format!("{whose} has {}", databases.join(", ")),
+        };
+        match (asked, databases.as_slice()) {
+            (Some(asked), _) if databases.iter().any(|database| database == asked) => Ok(asked.to_owned()),
+            (Some(asked), _) => {
+                Err(Error::new(Kind::Usage, format!("cannot dump from database {asked}: it does not exist"))
+                    .hint(named()))
+            }
+            (None, [only]) => Ok(only.clone()),
+            (None, _) => Err(Error::new(Kind::Usage, "cannot tell which database to dump from".to_owned())
+                .hint(format!("{}; name one with --database", named()))),
+        }
+    }
+
+    /// Until when everything is there that was written, for a window of a policy. `date` is the server's clock before
+    /// the first question.
+    ///
+    /// Of a night it is the earliest snapshot of the shards that meet the window. If there is none, no such
+    /// shard existed when the backup asked for the list of shards, at the earliest when it began.
+    pub(super) fn covered_until(
+        &self,
+        database: &str,
+        policy: &str,
+        window: Window,
+        date: DateTime<Utc>,
+    ) -> DateTime<Utc> {
+        let Base::Night(night) = self else { return date };
+        let shards = night.document.shards().map(|(_, shard)| shard);
+        shards
+            .filter(|shard| shard.database == database && shard.retention_policy == policy)
+            .filter(|shard| shard.starts.is_none_or(|starts| starts < window.end) && window.start < shard.ends)
+            .map(|shard| shard.snapshot_taken)
+            .min()
+            .unwrap_or(night.document.started)
+    }
+
+    /// SHA-256 of the manifest of the night.
+    pub(super) fn manifest_sha256(&self) -> Option<&str> {
+        match self {
+            Base::Night(night) => Some(&night.sha256),
+            Base::Server { .. } => None,
+        }
+    }
+
+    /// Makes sure that the intermediary holds the night's database, and that no restore on this machine takes it away
+    /// while the lock is held; waits for that until the deadline.
+    ///
+    /// The lock is not held while waiting: the restore that is waited for needs it.
+    pub(super) async fn hold(
+        &self,
+        config: &Config,
+        influx: &Influx,
+        database: &str,
+        deadline: Option<Instant>,
+        progress: &dyn Progress,
+    ) -> Result<Lock, Error> {
+        let name = lock::target_name(influx.url());
+        let mut said = String::new();
+        loop {
+            let refusal = match Lock::shared(&config.place.locks, &name) {
+                Ok(lock) => match self.check(influx, database).await {
+                    Ok(()) => return Ok(lock),
+                    Err(refusal) => refusal,
+                },
+                Err(refusal) => refusal,
+            };
+            // A server that is being restarted by the restore does not answer for a while: that passes as well.
+            let may_pass = matches!(refusal.kind(), Kind::Passing | Kind::Locked);
+            let Some(left) = deadline.and_then(|deadline| deadline.checked_duration_since(Instant::now())) else {
+                return Err(refusal);
+            };
+            if !may_pass {
+                return Err(refusal);
+            }
+            if said != refusal.to_string() {
+                said = refusal.to_string();
+                progress.report(Event::Waiting(&said));
+            }
+            tokio::time::sleep(POLL.min(left)).await;
+        }
+    }
+
+    /// Whether the intermediary holds the night's database at this moment.
+    pub(super) async fn check(&self, influx: &Influx, database: &str) -> Result<(), Error> {
+        let Base::Night(night) = self else { return Ok(()) };
+        let container = &night.document.container;
+        let holds = match loaded::read(influx).await? {
+            None => "no night, or one that is being restored".to_owned(),
+            Some(found) if found.container != *container => format!("the night {}", found.container),
+            Some(found) if found.manifest_sha256 != night.sha256 => format!("another backup of {container}"),
+            Some(found) if !found.databases.iter().any(|held| held == database) => {
+                format!("{container} without database {database}")
+            }
+            Some(_) => return Ok(()),
+        };
+        let url = influx.url();
+        Err(Error::new(Kind::Passing, format!("cannot dump from {container}: {url} holds {holds}"))
+            .hint("run nightshard-restore for this night first, or wait for it with --wait"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use archive::manifest::{Content, ShardRecord, Source, StoredObject, Writer};
+
+    use super::*;
+
+    fn at(text: &str) -> DateTime<Utc> {
+        text.parse().unwrap()
+    }
+
+    fn night(databases: &[&str], shards: &[(&str, &str, Option<&str>, &str, &str)]) -> Base {
+        let object = |&(database, policy, starts, ends, taken): &(&str, &str, Option<&str>, &str, &str)| StoredObject {
+            name: String::new(),
+            bytes: 0,
+            sha256: String::new(),
+            md5: String::new(),
+            content: Content::Shard(ShardRecord {
+                database: database.into(),
+                retention_policy: policy.into(),
+                shard_id: 1,
+                starts: starts.map(at),
+                ends: at(ends),
+                snapshot_taken: at(taken),
+                files: Vec::new(),
+                warnings: Vec::new(),
+            }),
+        };
+        let empty = String::new;
+        Base::Night(Box::new(archive::Loaded {
+            document: BackupManifest {
+                format: empty(),
+                night: "2016-06-11".parse().unwrap(),
+                container: "2016-06-11".into(),
+                label: None,
+                time_zone: "UTC".into(),
+                writer: Writer { program: empty(), version: empty() },
+                source: Source {
+                    host: empty(),
+                    influxdb_version: empty(),
+                    cluster_id: empty(),
+                    url: empty(),
+                    snapshot_address: empty(),
+                    data_directory: empty(),
+                },
+                started: at("2016-06-11T23:55:00Z"),
+                sealed: at("2016-06-11T23:59:00Z"),
+                databases: databases.iter().map(|&name| name.to_owned()).collect(),
+                objects: shards.iter().map(object).collect(),
+                warnings: Vec::new(),
+            },
+            sha256: "5ea1".into(),
+        }))
+    }
+
+    #[test]
+    fn the_earliest_snapshot_that_meets_the_window_tells_until_when_it_is_covered() {
+        let window = Window { start: at("2016-06-11T00:00:00Z"), end: at("2016-06-12T00:00:00Z") };
+        let base = night(
+            &["db"],
+            &[
+                ("db", "p", Some("2016-06-10T00:00:00Z"), "2016-06-11T00:00:00Z", "2016-06-11T23:55:01Z"),
+                ("db", "p", Some("2016-06-11T00:00:00Z"), "2016-06-11T12:00:00Z", "2016-06-11T23:55:03Z"),
+                ("db", "p", Some("2016-06-11T12:00:00Z"), "2016-06-12T00:00:00Z", "2016-06-11T23:55:02Z"),
+                ("db", "p", Some("2016-06-12T00:00:00Z"), "2016-06-13T00:00:00Z", "2016-06-11T23:55:01Z"),
+                ("db", "q", None, "2016-06-11T00:00:01Z", "2016-06-11T23:55:04Z"),
+                ("other", "p", None, "2017-01-01T00:00:00Z", "2016-06-11T23:55:01Z"),
+            ],
+        );
+        let until = |database, policy| base.covered_until(database, policy, window, at("2020-01-01T00:00:00Z"));
+        assert_eq!(until("db", "p"), at("2016-06-11T23:55:02Z"));
+        assert_eq!(until("db", "q"), at("2016-06-11T23:55:04Z"));
+        assert_eq!(until("db", "without shards"), at("2016-06-11T23:55:00Z"));
+        let server = Base::Server { databases: Vec::new() };
+        assert_eq!(server.covered_until("db", "p", window, at("2020-01-01T00:00:00Z")), at("2020-01-01T00:00:00Z"));
+    }
+
+    #[test]
+    fn the_only_database_need_not_be_named() {
+        assert_eq!(night(&["db"], &[]).database(None).unwrap(), "db");
+        assert_eq!(night(&["a", "b"], &[]).database(Some("b")).unwrap(), "b");
+        for (databases, asked) in [(&["a", "b"][..], None), (&["a", "b"][..], Some("c")), (&[][..], None)] {
+            let error = night(databases, &[]).database(asked).unwrap_err();
+            assert_eq!(error.kind(), Kind::Usage);
+            assert!(databases.iter().all(|name| error.hint_text().unwrap().contains(name)), "{error:?}");
+        }
+    }
+}

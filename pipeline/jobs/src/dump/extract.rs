@@ -1,0 +1,171 @@
+//! From the server to a file in the spool: query, sort, print, hash, each on a thread of its own.
+//!
+//! One query answers a whole window in order of time (one for each shard where a field changes its type), and memory is
+//! bounded by the buffers between the threads and that of the records of one instant. An answer that breaks off, or
+//! ends with an error, is asked for again from the last instant on that had begun to arrive; what was complete before it
+//! stays. So nothing is missing, nothing comes twice, and a break does not cost what came before it.
+//!
+//! That nothing is missing is known from the answer itself: each message says whether another one follows, and the
+//! connection must end properly after the last. Counting by a second query would take as long as the first one.
+
+use std::fs::File;
+use std::io::Write;
+use std::panic::resume_unwind;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use influx::Influx;
+use store::{Digester, Digests};
+use tokio::sync::mpsc::{Sender, channel};
+use tokio::task::{JoinHandle, spawn_blocking};
+
+use super::arrange::{Arranged, Arranger, Message};
+use super::columns::Columns;
+use super::schema::Origin;
+use crate::{Error, Event, Kind, Progress};
+
+/// Rows in one message of the server; memory does not depend on it.
+const CHUNK_ROWS: u32 = 10_000;
+
+/// Batches of at most about 1 MiB each, between the query and the sorting.
+const BATCHES: usize = 4;
+
+/// Blocks of about 256 KiB each, between the printing and the hashing.
+const BLOCKS: usize = 8;
+
+/// So often an answer is asked for without coming further, before that is an error.
+const TRIES: u32 = 5;
+
+/// The pause before the second try; it doubles with each.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// What to take from the server, and how.
+#[derive(Debug)]
+pub(super) struct Request<'a> {
+    pub(super) origin: &'a Origin,
+    pub(super) columns: &'a Columns,
+    /// Nanoseconds since 1970, ascending: each with the next one is a span to ask for.
+    pub(super) cuts: &'a [i64],
+    pub(super) page_size: usize,
+    pub(super) buffer_bytes: usize,
+    pub(super) segment_size: Option<u64>,
+}
+
+/// What lies in the file.
+#[derive(Debug)]
+pub(super) struct Extracted {
+    pub(super) arranged: Arranged,
+    pub(super) digests: Digests,
+}
+
+/// Writes the pages of a measurement to the file `path`.
+pub(super) async fn extract(
+    influx: &Influx,
+    request: &Request<'_>,
+    path: &Path,
+    progress: &dyn Progress,
+) -> Result<Extracted, Error> {
+    let (rows, rows_out) = channel(BATCHES);
+    let (blocks, blocks_out) = mpsc::sync_channel(BLOCKS);
+    let spool = path.parent().unwrap_or(Path::new("."));
+    let (measurement, columns) = (&request.origin.measurement, request.columns);
+    let arranger = Arranger::new(measurement, columns, request.page_size, request.buffer_bytes, spool);
+    let arranging = spawn_blocking(move || arranger.run(rows_out, &blocks));
+    let (target, segment_size) = (path.to_owned(), request.segment_size);
+    let writing = spawn_blocking(move || write(target, blocks_out, segment_size));
+
+    // Whoever fails closes its channels, and the others end without an error of their own.
+    let asked = ask(influx, request, rows, progress).await;
+    let (arranged, written) = (joined(arranging).await, joined(writing).await);
+    asked?;
+    let (arranged, digests) = (arranged?, written?);
+    let arranged =
+        arranged.ok_or_else(|| Error::new(Kind::Failed, format!("cannot dump {measurement}: it was interrupted")))?;
+    Ok(Extracted { arranged, digests })
+}
+
+async fn joined<T>(task: JoinHandle<T>) -> T {
+    task.await.unwrap_or_else(|error| resume_unwind(error.into_panic()))
+}
+
+/// Asks for everything and hands it on, with what is needed to make good for broken answers.
+async fn ask(
+    influx: &Influx,
+    request: &Request<'_>,
+    rows: Sender<Message>,
+    progress: &dyn Progress,
+) -> Result<(), Error> {
+    for span in request.cuts.windows(2) {
+        let (mut start, end) = (span[0], span[1]);
+        let mut tries = 0;
+        loop {
+            let mut reached = start;
+            let error = match stream(influx, request, start, end, &mut reached, &rows).await {
+                Ok(true) => break,
+                Ok(false) => return Ok(()),
+                Err(error) => error,
+            };
+            tries = if reached > start { 1 } else { tries + 1 };
+            if tries >= TRIES || !may_be_asked_again(&error) {
+                return Err(Error::from(error).during(format!("cannot dump {}", request.origin.measurement)));
+            }
+            progress.report(Event::Warning(&format!("{error}; asking again from there on")));
+            start = reached;
+            if rows.send(Message::InstantAgain).await.is_err() {
+                return Ok(());
+            }
+            tokio::time::sleep(PAUSE * 2_u32.pow(tries - 1)).await;
+        }
+    }
+    // Nobody there to hear it means that somebody else has an error.
+    let _ = rows.send(Message::End).await;
+    Ok(())
+}
+
+/// Asks once; `reached` becomes the last instant of which a row came. `false` when nobody takes the rows.
+async fn stream(
+    influx: &Influx,
+    request: &Request<'_>,
+    start: i64,
+    end: i64,
+    reached: &mut i64,
+    rows: &Sender<Message>,
+) -> Result<bool, influx::Error> {
+    let query = request.origin.query(request.columns, start, end);
+    let mut answer = influx.select(&request.origin.database, &query, CHUNK_ROWS).await?;
+    while let Some(batch) = answer.next().await? {
+        let last = batch.len().checked_sub(1).and_then(|last| batch.row(last).time());
+        *reached = last.unwrap_or(*reached);
+        if rows.send(Message::Rows(batch)).await.is_err() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Whether another try may go better. What the server says in the middle of an answer does not tell reliably; but what
+/// does not exist, or is not allowed, stays so.
+fn may_be_asked_again(error: &influx::Error) -> bool {
+    use influx::Error::{Settings, Unauthorized, UnknownDatabase, UnknownPolicy, UnsupportedVersion};
+    !matches!(
+        error,
+        Settings { .. }
+            | Unauthorized { .. }
+            | UnknownDatabase { .. }
+            | UnknownPolicy { .. }
+            | UnsupportedVersion { .. }
+    )
+}
+
+/// Writes the blocks to a file, hashing them on the way.
+fn write(path: PathBuf, blocks: mpsc::Receiver<Vec<u8>>, segment_size: Option<u64>) -> Result<Digests, Error> {
+    let failed = |error: std::io::Error| Error::io(format!("write {}", path.display()), &error);
+    let mut file = File::create(&path).map_err(failed)?;
+    let mut digester = Digester::new(segment_size);
+    for block in blocks {
+        file.write_all(&block).map_err(failed)?;
+        digester.update(&block);
+    }
+    Ok(digester.finish())
+}

@@ -1,0 +1,86 @@
+//! What a dump did.
+
+use std::path::PathBuf;
+
+use chrono::{DateTime, NaiveDate, Utc};
+use serde::Serialize;
+
+/// What a run of the dump did. Printed with `--json`: members are added, never changed.
+#[derive(Debug, Clone, Serialize)]
+pub struct Outcome {
+    /// The day that was dumped.
+    pub night: NaiveDate,
+    /// The night's container, where there is an archive.
+    pub container: Option<String>,
+    /// The measurements that were dumped.
+    pub dumps: Vec<Dumped>,
+    /// The measurements that were not, each with its error.
+    pub failures: Vec<String>,
+    /// How long it took, in seconds.
+    pub seconds: f64,
+}
+
+/// A measurement that was dumped.
+#[derive(Debug, Clone, Serialize)]
+pub struct Dumped {
+    /// Its name.
+    pub measurement: String,
+    /// Its database.
+    pub database: String,
+    /// Its retention policy.
+    pub retention_policy: String,
+    /// The object in the archive; `null` without records or without upload.
+    pub object: Option<String>,
+    /// The local copy; `null` without records or where none was asked for.
+    pub file: Option<PathBuf>,
+    /// Records.
+    pub records: u64,
+    /// Pages.
+    pub pages: u64,
+    /// Bytes.
+    pub bytes: u64,
+    /// SHA-256 of the bytes.
+    pub sha256: String,
+    /// Until when the source held everything.
+    pub covered_until: DateTime<Utc>,
+    /// Whether that lies before the end of the day.
+    pub open: bool,
+    /// How many times the records of one instant were too many for the memory, and went through the spool.
+    pub spills: u64,
+    /// What a person should know about it.
+    pub warnings: Vec<String>,
+}
+
+impl Outcome {
+    /// A few lines for the morning mail.
+    #[must_use]
+    pub fn summary(&self) -> String {
+        let mut lines = Vec::new();
+        for dump in &self.dumps {
+            let Dumped { measurement, records, pages, bytes, .. } = dump;
+            let place = match (&dump.object, &dump.file) {
+                (Some(object), Some(file)) => format!("{object} and {}", file.display()),
+                (Some(object), None) => object.clone(),
+                (None, Some(file)) => file.display().to_string(),
+                (None, None) => self.night.to_string(),
+            };
+            lines.push(match records {
+                0 => format!("{measurement}: no records on {}", self.night),
+                _ => format!("{measurement}: {records} records on {pages} pages, {bytes} bytes, in {place}"),
+            });
+            if dump.open {
+                let until = dump.covered_until.format("%Y-%m-%d %H:%M:%S UTC");
+                lines.push(format!("{measurement}: holds what was written until {until}; the day went on after that"));
+            }
+            lines.extend(dump.warnings.iter().map(|warning| format!("warning: {measurement}: {warning}")));
+        }
+        lines.extend(self.failures.iter().map(|failure| format!("failed: {failure}")));
+        lines.join("\n")
+    }
+
+    /// The measurements that were not dumped, each with its error.
+    #[must_use]
+    pub fn failures(&self) -> &[String] {
+        &self.failures
+    }
+}

@@ -1,0 +1,213 @@
+//! What a measurement consists of: its tags and fields, and how to ask for them.
+//!
+//! The query names every tag and field (`"host"::tag`, `"host"::field`) and takes the columns of the answer by their
+//! place, so that names which are both do no harm. What InfluxDB 1.6.7 does with odd names, and what becomes of them:
+//!
+//! - `time`: the server drops such a field from the point and refuses such a tag. Where old files have one, queries
+//!   cannot reach it; it is left out and said so.
+//! - Fields called `_name`, `_tagKey`, `_tagValue`, `_seriesKey` and `_fieldKey`: the server stores them, but queries
+//!   answer names of its own in their place, in rows at 1970-01-01 that nobody wrote. They are left out and said so.
+//!   (Tags may be called like that, and so may fields with other underscores.)
+//! - Names with bytes that are no UTF-8 cannot be written in a query; they are left out and said so.
+//! - A field that has different types in different shards: a query that spans them answers the values of one type
+//!   alone. The window is then cut at the borders of the shards, within which a field has one type.
+
+use archive::Window;
+use chrono::{DateTime, Utc};
+use influx::{Influx, quote_identifier};
+
+use super::columns::Columns;
+use crate::Error;
+
+const UNREACHABLE_FIELDS: [&str; 5] = ["_name", "_tagKey", "_tagValue", "_seriesKey", "_fieldKey"];
+
+/// A measurement in a retention policy of a database.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Origin {
+    pub(super) database: String,
+    pub(super) policy: String,
+    pub(super) measurement: String,
+}
+
+/// Its tags and fields.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Schema {
+    pub(super) columns: Columns,
+    /// Fields that have several types.
+    pub(super) mixed: Vec<String>,
+    /// Names that are left out.
+    pub(super) unreachable: Vec<String>,
+}
+
+impl Origin {
+    fn from(&self) -> String {
+        let Origin { database, policy, measurement } = self;
+        [database, policy, measurement].map(|name| quote_identifier(name)).join(".")
+    }
+
+    /// The query for everything in a span of time, in nanoseconds since 1970, its end not included.
+    pub(super) fn query(&self, columns: &Columns, start: i64, end: i64) -> String {
+        let tags = columns.tags().iter().map(|tag| format!("{}::tag", quote_identifier(tag)));
+        let fields = columns.fields().iter().map(|field| format!("{}::field", quote_identifier(field)));
+        let columns = tags.chain(fields).collect::<Vec<_>>().join(", ");
+        let literal = |time: i64| DateTime::from_timestamp_nanos(time).format("%Y-%m-%dT%H:%M:%S%.9fZ");
+        let (start, end) = (literal(start), literal(end));
+        format!("SELECT {columns} FROM {} WHERE time >= '{start}' AND time < '{end}'", self.from())
+    }
+}
+
+/// Asks for the tags and fields of a measurement; `None` when the policy has no such measurement.
+pub(super) async fn read(influx: &Influx, origin: &Origin) -> Result<Option<Schema>, Error> {
+    let ask = async |what: &str| {
+        let from = quote_identifier(&origin.policy) + "." + &quote_identifier(&origin.measurement);
+        let statement = format!("SHOW {what} KEYS ON {} FROM {from}", quote_identifier(&origin.database));
+        influx.statement(Some(&origin.database), &statement).await
+    };
+    let fields = texts(&ask("FIELD").await?, "fieldKey");
+    if fields.is_empty() {
+        return Ok(None);
+    }
+    let tags = texts(&ask("TAG").await?, "tagKey");
+    Ok(Some(Schema::new(tags, fields)))
+}
+
+impl Schema {
+    /// `fields` has a name once for each of its types.
+    fn new(mut tags: Vec<String>, mut fields: Vec<String>) -> Schema {
+        let mut unreachable = Vec::new();
+        let nameless = |name: &str| name == "time" || name.contains('\u{fffd}');
+        tags.retain(|tag| {
+            let kept = !nameless(tag);
+            if !kept {
+                unreachable.push(format!("the tag {tag:?}"));
+            }
+            kept
+        });
+        fields.sort_unstable();
+        let mut mixed: Vec<String> =
+            fields.windows(2).filter(|pair| pair[0] == pair[1]).map(|pair| pair[0].clone()).collect();
+        mixed.dedup();
+        fields.dedup();
+        fields.retain(|field| {
+            let kept = !nameless(field) && !UNREACHABLE_FIELDS.contains(&field.as_str());
+            if !kept {
+                unreachable.push(format!("the field {field:?}"));
+            }
+            kept
+        });
+        Schema { columns: Columns::new(tags, fields), mixed, unreachable }
+    }
+
+    /// What a person should know about the names.
+    pub(super) fn warnings(&self) -> Vec<String> {
+        let mut warnings = Vec::new();
+        for clash in self.columns.clashes() {
+            warnings.push(format!(
+                "{clash:?} is both a tag and a field: where a series has the tag, the field is called {:?}",
+                format!("{clash}::field")
+            ));
+        }
+        for name in &self.unreachable {
+            warnings.push(format!("{name} is left out: InfluxDB cannot be asked for a name like this"));
+        }
+        for field in &self.mixed {
+            warnings
+                .push(format!("the field {field:?} has different types in different shards; each value has its own"));
+        }
+        warnings
+    }
+}
+
+/// Where a window must be cut so that a query meets one shard alone, in nanoseconds since 1970; both ends included.
+pub(super) async fn cuts(influx: &Influx, origin: &Origin, window: Window) -> Result<Vec<i64>, Error> {
+    let mut cuts = vec![nanoseconds(window.start), nanoseconds(window.end)];
+    for series in influx.statement(None, "SHOW SHARDS").await? {
+        let of = series.column("database").zip(series.column("retention_policy"));
+        let times = series.column("start_time").zip(series.column("end_time"));
+        for ((database, policy), (start, end)) in of.zip(times) {
+            if database.as_str() == Some(&origin.database) && policy.as_str() == Some(&origin.policy) {
+                let instants = [start, end].map(|time| DateTime::parse_from_rfc3339(time.as_str().unwrap_or_default()));
+                cuts.extend(
+                    instants
+                        .into_iter()
+                        .flatten()
+                        .map(|instant| instant.to_utc())
+                        .filter(|instant| window.start < *instant && *instant < window.end)
+                        .map(nanoseconds),
+                );
+            }
+        }
+    }
+    cuts.sort_unstable();
+    cuts.dedup();
+    Ok(cuts)
+}
+
+/// Nanoseconds since 1970; what InfluxDB's 64 bits cannot hold becomes the first or last that they can.
+pub(super) fn nanoseconds(instant: DateTime<Utc>) -> i64 {
+    instant.timestamp_nanos_opt().unwrap_or(if instant.timestamp() < 0 { i64::MIN } else { i64::MAX })
+}
+
+/// The other policies among `policies` that have the measurement.
+pub(super) async fn elsewhere(influx: &Influx, origin: &Origin, policies: &[String]) -> Result<Vec<String>, Error> {
+    let mut found = Vec::new();
+    for policy in policies.iter().filter(|policy| **policy != origin.policy) {
+        let other = Origin { policy: policy.clone(), ..origin.clone() };
+        if read(influx, &other).await?.is_some() {
+            found.push(policy.clone());
+        }
+    }
+    Ok(found)
+}
+
+/// Names of some measurements of a database, at most `limit`.
+pub(super) async fn measurements(influx: &Influx, database: &str, limit: usize) -> Result<Vec<String>, Error> {
+    let statement = format!("SHOW MEASUREMENTS ON {} LIMIT {limit}", quote_identifier(database));
+    Ok(texts(&influx.statement(None, &statement).await?, "name"))
+}
+
+fn texts(series: &[influx::Series], column: &str) -> Vec<String> {
+    series
+        .iter()
+        .flat_map(|series| series.column(column))
+        .filter_map(|value| value.as_str())
+        .map(str::to_owned)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn owned(names: &[&str]) -> Vec<String> {
+        names.iter().map(|&name| name.to_owned()).collect()
+    }
+
+    #[test]
+    fn the_query_names_tags_and_fields_apart() {
+        let origin = Origin { database: "db".into(), policy: "r p".into(), measurement: "m\"x\\".into() };
+        let columns = Columns::new(owned(&["host", "a\nb"]), owned(&["host", "été"]));
+        assert_eq!(
+            origin.query(&columns, 1_465_596_000_000_000_000, 1_465_603_200_000_000_001),
+            "SELECT \"a\\nb\"::tag, \"host\"::tag, \"host\"::field, \"été\"::field FROM \"db\".\"r p\".\"m\\\"x\\\\\" \
+             WHERE time >= '2016-06-10T22:00:00.000000000Z' AND time < '2016-06-11T00:00:00.000000001Z'"
+        );
+    }
+
+    #[test]
+    fn names_that_cannot_be_asked_for_are_left_out_and_told() {
+        let schema =
+            Schema::new(owned(&["host", "time", "_name"]), owned(&["v", "_name", "x\u{fffd}", "_time", "time"]));
+        assert_eq!(schema.columns, Columns::new(owned(&["_name", "host"]), owned(&["_time", "v"])));
+        let unreachable = ["the tag \"time\"", "the field \"_name\"", "the field \"time\"", "the field \"x\u{fffd}\""];
+        assert_eq!(schema.unreachable, unreachable);
+        assert_eq!(schema.warnings().len(), 4);
+    }
+
+    #[test]
+    fn a_field_with_several_types_is_found() {
+        let schema = Schema::new(owned(&[]), owned(&["v", "w", "v", "v"]));
+        assert_eq!(schema.mixed, ["v"]);
+        assert_eq!(schema.columns.fields(), ["v", "w"]);
+    }
+}
