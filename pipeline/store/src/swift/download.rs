@@ -78,7 +78,7 @@ struct Extent {
 }
 
 impl Reading {
-    /// Asks for what is still missing, as often as it takes.
+    /// Asks for what is still missing, as often as it takes; what failed before counts until a byte has come.
     async fn open(&mut self) -> Result<(), Error> {
         let swift = self.swift.clone();
         let mut tries = Tries::resume(swift.settings(), self.call.clone(), self.failed);

@@ -107,6 +107,10 @@ impl Swift {
             self.0.session.renew(token).await?;
             return Ok(());
         }
+        if fault.is_not_found() && tries.doubts_not_found {
+            tries.doubts_not_found = false;
+            return Ok(());
+        }
         tries.pause(fault.hide(token.secret())).await
     }
 
@@ -153,7 +157,7 @@ impl Swift {
     }
 
     async fn find(&self, container: &str, name: &str) -> Result<Found, Error> {
-        let mut tries = self.tries("look at", format!("{container}/{name}"));
+        let mut tries = Tries::doubting(self.settings(), self.call("look at", format!("{container}/{name}")));
         loop {
             let token = self.0.session.token();
             match self.look(&token, container, name).await {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
-use reqwest::{Client, RequestBuilder};
+use reqwest::{Client, RequestBuilder, StatusCode};
 use tokio::time::Instant;
 
 use super::settings::{Credentials, Identity, KeystoneCredentials, without_userinfo};
@@ -186,16 +186,21 @@ async fn version_3(
         (Identity::Token(token), scope) => {
             let value = secret(token, url)?;
             let look = client.get(url).header(AUTH_TOKEN, value.clone()).header(SUBJECT_TOKEN, value);
-            match scope {
-                None => wire::exchange(look, settings).await?,
+            let answer = match scope {
+                None => wire::exchange(look, settings).await,
                 Some(_) => match wire::exchange(make(), settings).await {
                     // A Keystone may forbid to make tokens from tokens; then this one must be for the right scope.
-                    Err(Fault::Status { status, .. }) if status == reqwest::StatusCode::FORBIDDEN => {
-                        wire::exchange(look, settings).await?
-                    }
-                    other => other?,
+                    Err(Fault::Status { status: StatusCode::FORBIDDEN, .. }) => wire::exchange(look, settings).await,
+                    other => other,
                 },
-            }
+            };
+            answer.map_err(|fault| match fault {
+                // So Keystone calls a token that it does not know, or that has expired.
+                Fault::Status { status: StatusCode::NOT_FOUND, reason, retry_after } => {
+                    Fault::Status { status: StatusCode::UNAUTHORIZED, reason, retry_after }
+                }
+                other => other,
+            })?
         }
         _ => wire::exchange(make(), settings).await?,
     };

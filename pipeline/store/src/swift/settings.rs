@@ -171,11 +171,34 @@ impl Settings {
             let message = format!("{:?} cannot be the name of the container of segments", self.segments_container);
             Some((message, "set a name without '/'"))
         } else {
-            None
+            self.addresses().into_iter().find_map(|(what, address)| {
+                let parsed = url::Url::parse(address).map_err(|error| error.to_string());
+                let reason = match parsed {
+                    Err(reason) => reason,
+                    Ok(url) if !matches!(url.scheme(), "http" | "https") => "it is not http or https".to_owned(),
+                    Ok(_) => return None,
+                };
+                let shown = without_userinfo(address);
+                Some((
+                    format!("the address of {what}, {shown:?}, makes no sense: {reason}"),
+                    "set http://host:port/path",
+                ))
+            })
         };
         match fault {
             None => Ok(()),
             Some((message, hint)) => Err(Error::Settings { message, hint: hint.to_owned() }),
+        }
+    }
+
+    /// The addresses that everything begins with.
+    fn addresses(&self) -> Vec<(&'static str, &str)> {
+        match &self.credentials {
+            Credentials::Version1 { auth_url, .. } => vec![("the authentication (ST_AUTH)", auth_url)],
+            Credentials::Keystone(keystone) => {
+                let endpoint = keystone.endpoint.as_deref().map(|endpoint| ("the object store", endpoint));
+                [("Keystone (OS_AUTH_URL)", keystone.auth_url.as_str())].into_iter().chain(endpoint).collect()
+            }
         }
     }
 

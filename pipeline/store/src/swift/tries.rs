@@ -91,16 +91,24 @@ pub(super) struct Tries<'a> {
     failed: u32,
     /// Whether the token has been renewed for this call; once must be enough.
     pub(super) renewed: bool,
+    /// Whether "not found" is still to be asked about a second time.
+    pub(super) doubts_not_found: bool,
 }
 
 impl<'a> Tries<'a> {
     pub(super) fn new(settings: &'a Settings, call: Call) -> Tries<'a> {
-        Tries { settings, call, begun: Instant::now(), failed: 0, renewed: false }
+        Tries { settings, call, begun: Instant::now(), failed: 0, renewed: false, doubts_not_found: false }
     }
 
-    /// Tries after `failed` others, which have failed already.
+    /// Doubting tries after `failed` others, which have failed already.
     pub(super) fn resume(settings: &'a Settings, call: Call, failed: u32) -> Tries<'a> {
-        Tries { failed, ..Tries::new(settings, call) }
+        Tries { failed, ..Tries::doubting(settings, call) }
+    }
+
+    /// Tries that believe "not found" only when they hear it twice: a server that is just putting a newer object in
+    /// the place of an older one may say so for a moment (seen with Swift 2.30 and one replica).
+    pub(super) fn doubting(settings: &'a Settings, call: Call) -> Tries<'a> {
+        Tries { doubts_not_found: true, ..Tries::new(settings, call) }
     }
 
     /// How many tries have failed so far.

@@ -97,7 +97,7 @@ pub(crate) async fn clear(store: &dyn Store, container: &str) {
 pub(crate) struct Account {
     client: reqwest::Client,
     storage_url: String,
-    token: String,
+    pub(crate) token: String,
 }
 
 impl Account {
