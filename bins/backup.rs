@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use common::{Archive, Context, Date, Door, Failure, General, Report, Source};
+use common::{Common, Context, Date, Door, Failure, Report, Source};
 use jobs::backup::{self, Config};
 
 /// Back up InfluxDB 1.x: every shard and the metastore, stored, checked, and sealed with a manifest
@@ -25,9 +25,7 @@ struct Backup {
     #[command(flatten)]
     source: Source,
     #[command(flatten)]
-    archive: Archive,
-    #[command(flatten)]
-    general: General,
+    common: Common,
 }
 
 impl Door for Backup {
@@ -39,20 +37,16 @@ impl Door for Backup {
   nightshard-backup --print-config
       what would be done, and where each setting comes from";
 
-    fn general(&self) -> &General {
-        &self.general
-    }
-
-    fn archive(&self) -> &Archive {
-        &self.archive
+    fn common(&self) -> &Common {
+        &self.common
     }
 
     async fn run(self, context: Context) -> Result<Report, Failure> {
         let influx = self.source.connect()?;
-        let archive = self.archive.connect(&context.environment).await?;
+        let archive = self.common.archive.connect(&context.environment).await?;
         let config = Config {
             place: context.place,
-            calendar: self.archive.calendar(),
+            calendar: self.common.archive.calendar(),
             date: self.date,
             databases: self.database,
             if_missing: self.if_missing,

@@ -1,1 +1,76 @@
-fn main() {}
+//! `nightshard-dump`: measurements of a day → JSON pages → archive.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Parser;
+use common::{Common, Context, Date, Door, Failure, Pages, Reading, Report, Target};
+use jobs::dump::{self, Config};
+
+/// Dump measurements of a day as pages of JSON: sorted, exact, stored beside the backup, and sealed
+#[derive(Debug, Parser)]
+#[command(name = "nightshard-dump", version)]
+struct Dump {
+    /// The measurements
+    #[arg(required = true)]
+    measurement: Vec<String>,
+    /// The day: today, yesterday or YYYY-MM-DD
+    #[arg(long, value_name = "DATE", default_value = "yesterday")]
+    date: Date,
+    /// Their database [default: the night's only one]
+    #[arg(long, value_name = "NAME")]
+    database: Option<String>,
+    /// Their retention policy [default: the database's default one]
+    #[arg(long, value_name = "NAME")]
+    retention_policy: Option<String>,
+    /// Wait so long for backup and restore of the night, such as 6h
+    #[arg(long, value_name = "DURATION", value_parser = common::duration)]
+    wait: Option<Duration>,
+    #[command(flatten)]
+    pages: Pages,
+    #[command(flatten)]
+    target: Target,
+    #[command(flatten)]
+    common: Common,
+}
+
+impl Door for Dump {
+    const EXAMPLES: &'static str = "
+  nightshard-dump Aggregated_metrics --date yesterday --wait 6h
+      what a timer runs: as soon as the night is restored
+  nightshard-dump cpu mem --no-upload --output . --target http://influx:8086 --date 2016-06-11
+      files here, from any InfluxDB, without an archive";
+
+    fn common(&self) -> &Common {
+        &self.common
+    }
+
+    async fn run(self, context: Context) -> Result<Report, Failure> {
+        let influx = match self.pages.from {
+            Reading::Influx => self.target.connect()?,
+        };
+        let store = match self.pages.no_upload && self.common.archive.archive.is_none() {
+            true => None,
+            false => Some(self.common.archive.connect(&context.environment).await?.store),
+        };
+        let config = Config {
+            place: context.place,
+            calendar: self.common.archive.calendar(),
+            date: self.date,
+            measurements: self.measurement,
+            database: self.database,
+            retention_policy: self.retention_policy,
+            wait: self.wait,
+            page_size: self.pages.page_size as usize,
+            output: self.pages.output,
+            upload: !self.pages.no_upload,
+            buffer_bytes: usize::try_from(self.pages.buffer).unwrap_or(usize::MAX),
+        };
+        let outcome = dump::run(config, context.now, store, influx, context.progress).await?;
+        Report::new(&outcome, outcome.summary(), outcome.failures())
+    }
+}
+
+fn main() -> ExitCode {
+    common::open::<Dump>()
+}

@@ -18,7 +18,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::environment::Environment;
 use crate::exit::{self, Code, Failure};
 use crate::layers::{self, Parsed, Run};
-use crate::options::{Archive, General, LogFormat};
+use crate::options::{Common, LogFormat};
 use crate::values::ArchiveUrl;
 use crate::{log, openstack, output, print_config};
 
@@ -31,10 +31,7 @@ pub trait Door: Parser {
     const EXAMPLES: &'static str;
 
     /// The options that every program has.
-    fn general(&self) -> &General;
-
-    /// Where the archive is.
-    fn archive(&self) -> &Archive;
+    fn common(&self) -> &Common;
 
     /// Does the job.
     fn run(self, context: Context) -> impl Future<Output = Result<Report, Failure>>;
@@ -130,12 +127,12 @@ fn start<D: Door>(command: &Command, arguments: &[OsString], environment: Enviro
         Parsed::Run(run) => run,
     };
     let door = D::from_arg_matches(&run.matches).map_err(|error| Failure::failed(error.to_string()))?;
-    log::begin(door.general(), &environment);
+    log::begin(&door.common().general, &environment);
     for warning in &run.warnings {
         tracing::warn!("{warning}");
     }
-    let format = door.general().log_format;
-    let end = match door.general().print_config {
+    let format = door.common().general.log_format;
+    let end = match door.common().general.print_config {
         true => print(&door, layers::table(command.get_name()), &run, &environment),
         false => work(door, command, environment),
     };
@@ -151,14 +148,14 @@ fn start<D: Door>(command: &Command, arguments: &[OsString], environment: Enviro
 
 /// `--print-config`. Credentials that are incomplete are said after everything else was shown.
 fn print<D: Door>(door: &D, table: &str, run: &Run, environment: &Environment) -> Result<Code, Failure> {
-    let (account, failure) = match door.archive().archive {
+    let (account, failure) = match door.common().archive.archive {
         Some(ArchiveUrl::Swift) => match openstack::account(environment, Path::new(".")) {
             Ok(account) => (account.found, None),
             Err(failure) => (Vec::new(), Some(failure)),
         },
         _ => (Vec::new(), None),
     };
-    output::data(&if door.general().json {
+    output::data(&if door.common().general.json {
         print_config::as_json(&run.settings, &account)
     } else {
         print_config::as_toml(table, run.file.as_deref(), &run.settings, &account)
@@ -167,7 +164,7 @@ fn print<D: Door>(door: &D, table: &str, run: &Run, environment: &Environment) -
 }
 
 fn work<D: Door>(door: D, command: &Command, environment: Environment) -> Result<Code, Failure> {
-    let general = door.general().clone();
+    let general = door.common().general.clone();
     let context = Context {
         now: Utc::now(),
         place: Place {

@@ -1,6 +1,7 @@
-//! The options that several programs share. Those of one program alone stand in its door.
+//! The options of the programs, in groups. Those that say what one program is to do stand in its door.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use archive::{Calendar, ContainerPattern};
 use chrono::NaiveTime;
@@ -11,6 +12,17 @@ use url::Url;
 use crate::values::{self, ArchiveUrl, Secret};
 
 /// What every program understands.
+#[derive(Debug, Clone, Args)]
+pub struct Common {
+    /// Where the archive is.
+    #[command(flatten)]
+    pub archive: Archive,
+    /// How the program behaves.
+    #[command(flatten)]
+    pub general: General,
+}
+
+/// How a program behaves, whatever its job.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "General")]
 pub struct General {
@@ -138,13 +150,66 @@ pub struct Target {
     pub target_insecure: bool,
 }
 
-/// All of them: the keys that may stand at the top of the configuration file.
+/// The program of the intermediary, for a restore that stops it and writes into its folders.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "influxd on this machine")]
+pub struct Influxd {
+    /// Its configuration, which names its folders
+    #[arg(long, value_name = "FILE")]
+    pub influx_config: Option<PathBuf>,
+    /// Its metastore [default: influxd is asked]
+    #[arg(long, value_name = "DIR")]
+    pub meta_dir: Option<PathBuf>,
+    /// Its shards [default: influxd is asked]
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// Its write-ahead log [default: influxd is asked]
+    #[arg(long, value_name = "DIR")]
+    pub wal_dir: Option<PathBuf>,
+    /// Stops it
+    #[arg(long, value_name = "COMMAND", default_value = "systemctl stop influxdb")]
+    pub stop_command: String,
+    /// Starts it
+    #[arg(long, value_name = "COMMAND", default_value = "systemctl start influxdb")]
+    pub start_command: String,
+    /// How long it may take to stop, and to answer after its start
+    #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = values::duration)]
+    pub start_timeout: Duration,
+}
+
+/// Where a dump is read, and what becomes of it.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Reading and writing")]
+pub struct Pages {
+    /// Where to read
+    #[arg(long, value_name = "PLACE", default_value = "influx")]
+    pub from: Reading,
+    /// Folder for a local copy
+    #[arg(long, value_name = "DIR")]
+    pub output: Option<PathBuf>,
+    /// Store nothing in the archive; then none is needed
+    #[arg(long)]
+    pub no_upload: bool,
+    /// Records on a page
+    #[arg(long, value_name = "N", default_value = "1000", value_parser = clap::value_parser!(u32).range(1..))]
+    pub page_size: u32,
+    /// Memory for sorting; what does not fit goes through the spool
+    #[arg(long, value_name = "BYTES", default_value = "48MiB", value_parser = values::bytes)]
+    pub buffer: u64,
+}
+
+/// What can be dumped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Reading {
+    /// The intermediary InfluxDB, in which a restore has loaded the night.
+    Influx,
+}
+
+/// All that several programs understand: the keys that may stand at the top of the configuration file.
 #[derive(Debug, Args)]
 pub(crate) struct Shared {
     #[command(flatten)]
-    _general: General,
-    #[command(flatten)]
-    _archive: Archive,
+    _common: Common,
     #[command(flatten)]
     _source: Source,
     #[command(flatten)]

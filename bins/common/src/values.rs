@@ -126,7 +126,7 @@ pub(crate) fn time_of_day(text: &str) -> Result<NaiveTime, ValueError> {
 }
 
 /// A number of bytes, such as `1GiB`.
-pub fn bytes(text: &str) -> Result<u64, ValueError> {
+pub(crate) fn bytes(text: &str) -> Result<u64, ValueError> {
     let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
     let scale: Option<u64> = match text[digits.len()..].trim() {
         "" | "B" => Some(1),

@@ -90,7 +90,11 @@ pub(crate) fn parse(command: &Command, arguments: &[OsString], environment: &Env
     let relaxed = command.clone().mut_args(|argument| argument.required(false));
     let flags = match relaxed.try_get_matches_from(arguments) {
         Ok(flags) => flags,
-        Err(error) if !error.use_stderr() => return Ok(Parsed::Text(error.render().to_string())),
+        Err(error) if !error.use_stderr() => {
+            // As it is declared, with what is required.
+            let text = command.clone().try_get_matches_from(arguments).err().unwrap_or(error);
+            return Ok(Parsed::Text(text.render().to_string()));
+        }
         Err(error) => return Err(explain(&error, command, &BTreeMap::new())),
     };
     let is_flag = |id: &str| flags.value_source(id) == Some(ValueSource::CommandLine);

@@ -3,7 +3,7 @@
 use clap::{CommandFactory, Parser};
 
 use super::*;
-use crate::options::{Archive, General, Source};
+use crate::options::{Common, Source};
 
 /// A program such as the doors declare them.
 #[derive(Debug, Parser)]
@@ -24,9 +24,7 @@ struct Program {
     #[command(flatten)]
     _source: Source,
     #[command(flatten)]
-    _archive: Archive,
-    #[command(flatten)]
-    _general: General,
+    _common: Common,
 }
 
 /// A file, an environment and a folder of credentials.
