@@ -30,6 +30,16 @@ pub enum Error {
         /// Which of the two interfaces.
         interface: Interface,
     },
+    /// The server's certificate is not trusted, or is for another name.
+    #[error("cannot {operation} at {address}: {reason}")]
+    Certificate {
+        /// What was being done.
+        operation: String,
+        /// URL of the server.
+        address: String,
+        /// What is wrong with the certificate.
+        reason: String,
+    },
     /// The server does not know the user or the password (401), or does not let the user do this (403).
     #[error("cannot {operation} at {address}: {reason}")]
     Unauthorized {
@@ -144,6 +154,9 @@ impl Error {
                 return Some(format!(
                     "the snapshot service is set by `bind-address` at the top of influxdb.conf (default 127.0.0.1:8088, only that machine); {address} must reach it"
                 ));
+            }
+            Error::Certificate { .. } => {
+                "name the file of its CA certificate (a certificate that signs itself must not be marked as a CA)"
             }
             Error::Unauthorized { .. } => "check user and password; the user must be an admin (`SHOW USERS`)",
             Error::UnknownDatabase { .. } => "`SHOW DATABASES` tells which there are",

@@ -1,6 +1,5 @@
 //! One place where requests over HTTP go out and where a status becomes an outcome.
 
-use std::error::Error as _;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -32,9 +31,8 @@ impl Http {
                 hint: "it looks like http://127.0.0.1:8086".to_owned(),
             });
         }
-        let decode = |text: &str| percent_decode(text);
-        let user = settings.user.or_else(|| Some(decode(url.username())).filter(|user| !user.is_empty()));
-        let password = settings.password.or_else(|| url.password().map(decode));
+        let user = settings.user.or_else(|| Some(percent_decode(url.username())).filter(|user| !user.is_empty()));
+        let password = settings.password.or_else(|| url.password().map(percent_decode));
         // Neither fails on a URL which has a host.
         let _ = url.set_username("");
         let _ = url.set_password(None);
@@ -54,14 +52,14 @@ impl Http {
                 hint: "it must be a readable file of PEM certificates".to_owned(),
             };
             let pem = std::fs::read(path).map_err(|error| unusable(error.to_string()))?;
-            let certificates = Certificate::from_pem_bundle(&pem).map_err(|error| unusable(causes(&error)))?;
+            let certificates = Certificate::from_pem_bundle(&pem).map_err(|error| unusable(cause(&error)))?;
             if certificates.is_empty() {
                 return Err(unusable("it holds no certificate".to_owned()));
             }
             builder = builder.tls_certs_merge(certificates);
         }
         let client = builder.build().map_err(|error| Error::Settings {
-            message: format!("cannot prepare the connection to {url}: {}", causes(&error)),
+            message: format!("cannot prepare the connection to {url}: {}", cause(&error)),
             hint: "check the CA certificate and the system's own certificates".to_owned(),
         })?;
         Ok(Http {
@@ -116,7 +114,7 @@ impl Http {
                 operation: operation.to_owned(),
                 address: self.url.to_string(),
                 received,
-                reason: causes(&error),
+                reason: cause(&error),
             }),
             Err(_) => Err(self.stalled(operation, patience, received)),
         }
@@ -154,6 +152,16 @@ impl Http {
         Error::Truncated { operation, address, received, reason: reason.to_owned() }
     }
 
+    fn unreachable(&self, operation: String, reason: String) -> Error {
+        let address = self.url.to_string();
+        // The words of rustls, whose error lies too deep in those of others to be asked for its kind.
+        if reason.contains("invalid peer certificate") {
+            Error::Certificate { operation, address, reason }
+        } else {
+            Error::Unreachable { operation, address, reason, interface: Interface::Http }
+        }
+    }
+
     fn stalled(&self, operation: &str, waited: Duration, received: u64) -> Error {
         Error::Stalled { operation: operation.to_owned(), address: self.url.to_string(), waited, received }
     }
@@ -168,14 +176,7 @@ impl Http {
         }
         let response = match tokio::time::timeout(self.answer_timeout, request.send()).await {
             Ok(Ok(response)) => response,
-            Ok(Err(error)) => {
-                return Err(Error::Unreachable {
-                    operation: operation.to_owned(),
-                    address: self.url.to_string(),
-                    reason: causes(&error),
-                    interface: Interface::Http,
-                });
-            }
+            Ok(Err(error)) => return Err(self.unreachable(operation.to_owned(), cause(&error))),
             Err(_) => return Err(self.stalled(operation, self.answer_timeout, 0)),
         };
         let status = response.status();
@@ -220,18 +221,13 @@ fn may_pass(message: &str) -> bool {
     .any(|words| message.contains(words))
 }
 
-/// An error of reqwest with its causes: the outermost alone says no more than that sending failed.
-fn causes(error: &reqwest::Error) -> String {
-    let mut causes = Vec::new();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        causes.push(error.to_string());
-        cause = error.source();
+/// The innermost cause of an error of reqwest: what lies around it says no more than that sending failed.
+fn cause(error: &reqwest::Error) -> String {
+    let mut innermost: &dyn std::error::Error = error;
+    while let Some(source) = innermost.source() {
+        innermost = source;
     }
-    match causes.pop() {
-        Some(innermost) => innermost,
-        None => error.to_string(),
-    }
+    innermost.to_string()
 }
 
 fn percent_decode(text: &str) -> String {

@@ -26,7 +26,7 @@ use url::Url;
 
 pub use admin::{Diagnostics, Ping, Policy, ShardStatistics};
 pub use answer::Series;
-pub use error::Error;
+pub use error::{Error, Interface};
 pub use quote::{quote_identifier, quote_string};
 pub use select::{Batch, Row, Rows, Value};
 pub use settings::Settings;
