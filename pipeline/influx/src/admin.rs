@@ -12,7 +12,7 @@ use influxdb::Query as _;
 use reqwest::header::DATE;
 
 use crate::answer::{self, Fault};
-use crate::{Error, Influx, Series, Version, quote_identifier};
+use crate::{Error, Influx, Series, Version, WriteQuery, quote_identifier};
 
 /// Statements whose answers are longer than this, in bytes, are for [`Influx::select`].
 const ANSWER_LIMIT: usize = 64 << 20;
@@ -222,7 +222,7 @@ impl Influx {
     /// # Errors
     ///
     /// As [`Influx::write`]; [`Error::Settings`] for a point without a field.
-    pub async fn write_point(&self, database: &str, point: &influxdb::WriteQuery) -> Result<(), Error> {
+    pub async fn write_point(&self, database: &str, point: &WriteQuery) -> Result<(), Error> {
         let line = point.build().map_err(|error| Error::Settings {
             message: format!("cannot write to database {database}: {error}"),
             hint: "a point needs at least one field".to_owned(),

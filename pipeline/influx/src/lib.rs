@@ -27,6 +27,8 @@ use url::Url;
 pub use admin::{Diagnostics, Ping, Policy, ShardStatistics};
 pub use answer::Series;
 pub use error::{Error, Interface};
+/// The builder of one point and its time, for [`Influx::write_point`].
+pub use influxdb::{Timestamp, WriteQuery};
 pub use quote::{quote_identifier, quote_string};
 pub use select::{Batch, Row, Rows, Value};
 pub use settings::Settings;

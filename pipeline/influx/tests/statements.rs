@@ -5,8 +5,7 @@
 
 use std::time::Duration;
 
-use influxdb::{Timestamp, WriteQuery};
-use nightshard_influx::{Error, Influx, Settings, quote_identifier, quote_string};
+use nightshard_influx::{Error, Influx, Settings, Timestamp, WriteQuery, quote_identifier, quote_string};
 use test_support::{Fault, FaultProxy, Influxd};
 
 fn settings(influxd: &Influxd) -> Settings {
