@@ -40,7 +40,7 @@ mod tests {
             e             | c=a·b,c~d          | e,c=a\·b\,c\=d
             e             | c=a"b\tc           | e,c=a"b\tc
             e             | c\\x=tr            | e,c\\x=tr
-            "quo\"ted"    | a=b                | "quo\"ted",a=b
+            "quo"ted"     | a=b                | "quo"ted",a=b
             été           | ü,~=夜             | été,ü\,\==夜
         "#;
         for line in table.lines().filter(|line| !line.trim().is_empty()) {

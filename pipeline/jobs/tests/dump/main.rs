@@ -1,0 +1,10 @@
+//! Dumps from a real InfluxDB into a folder, judged by what separate queries say.
+
+#![allow(clippy::unwrap_used, reason = "a test may fail; clippy.toml does not reach its helper functions")]
+
+mod bench;
+mod faults;
+mod names;
+mod nights;
+mod points;
+mod windows;

@@ -1,0 +1,193 @@
+//! Which night the server holds, before and after; seals that come and go.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jobs::{Kind, Lock, lock};
+use store::{Body, ContainerEntry, Download, Error, ObjectEntry, ObjectInfo, Store};
+
+use crate::bench::{Bench, Intruder, MIDNIGHT, NIGHT, now, record_now};
+
+const FILE: &str = "m_2016-06-11-00:00:00_2016-06-12-00:00:00.json";
+
+async fn bench() -> Bench {
+    Bench::with(&format!("m v=1 {MIDNIGHT}\n")).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_holds_another_night_is_not_dumped() {
+    let bench = bench().await;
+    let sha256 = bench.seal(NIGHT, &["sensu_db"]).await;
+    for (night, sha256, what) in
+        [("2016-06-10", sha256.as_str(), "the night 2016-06-10"), (NIGHT, "another", "another backup of 2016-06-11")]
+    {
+        bench.record(night, sha256).await;
+        let error = bench.dump(bench.config(&["m"])).await.unwrap_err();
+        assert_eq!(error.kind(), Kind::Passing);
+        assert!(error.to_string().contains(what), "{error}");
+    }
+    bench.influxd.statement("DROP DATABASE nightshard").await;
+    let error = bench.dump(bench.config(&["m"])).await.unwrap_err();
+    assert_eq!(error.kind(), Kind::Passing);
+    assert!(bench.objects(NIGHT).await.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_night_that_is_loaded_while_it_waits_is_dumped() {
+    let bench = bench().await;
+    let sha256 = bench.seal(NIGHT, &["sensu_db"]).await;
+    bench.influxd.statement("DROP DATABASE nightshard").await;
+    let address = bench.influxd.http_address();
+    let restore = Intruder::new("Waiting", move || record_now(&address, NIGHT, &sha256));
+    let mut config = bench.config(&["m"]);
+    config.wait = Some(Duration::from_secs(60));
+    let outcome = bench.dump_with(config, bench.influx(), Arc::<Intruder<_>>::clone(&restore)).await.unwrap();
+    assert_eq!(outcome.dumps[0].records, 1);
+    assert!(restore.reported.lock().unwrap().iter().any(|event| event.contains("no night")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_night_that_is_replaced_in_the_middle_is_not_sealed() {
+    let bench = bench().await;
+    let address = bench.influxd.http_address();
+    let other = Intruder::new("dumping m", move || record_now(&address, "2016-06-12", "another"));
+    let error = bench.dump_with(bench.config(&["m"]), bench.influx(), other).await.unwrap_err();
+    assert_eq!(error.kind(), Kind::Passing);
+    assert!(error.to_string().contains("the night 2016-06-12"), "{error}");
+    assert!(bench.objects(NIGHT).await.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn dumps_share_a_server_and_a_restore_has_it_alone() {
+    let bench = bench().await;
+    let config = bench.config(&["m"]);
+    let name = lock::target_name(bench.influx().url());
+    let other_dump = Lock::shared(&config.place.locks, &name).unwrap();
+    bench.dump(config.clone()).await.unwrap();
+    drop(other_dump);
+    let restore = Lock::exclusive(&config.place.locks, &name).unwrap();
+    let error = bench.dump(config.clone()).await.unwrap_err();
+    assert_eq!(error.kind(), Kind::Locked);
+
+    // While it waits it must not hold the lock itself.
+    let mut waiting = config.clone();
+    waiting.wait = Some(Duration::from_secs(60));
+    let restore = Mutex::new(Some(restore));
+    let ends = Intruder::new("Waiting", move || drop(restore.lock().unwrap().take()));
+    bench.dump_with(waiting, bench.influx(), ends).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_backup_there_is_nothing_to_dump() {
+    let bench = bench().await;
+    let mut config = bench.config(&["m"]);
+    config.date = archive::Date::Yesterday;
+    config.calendar.time_zone = chrono_tz::Europe::Berlin;
+    let error = bench.dump(config.clone()).await.unwrap_err();
+    assert_eq!(error.kind(), Kind::Usage, "the night was named in another time zone: {error}");
+    config.date = archive::Date::Today;
+    assert_eq!(bench.dump(config).await.unwrap_err().kind(), Kind::Missing);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_only_database_is_taken_and_of_several_one_must_be_named() {
+    let bench = bench().await;
+    let sha256 = bench.seal(NIGHT, &["other_db", "sensu_db"]).await;
+    bench.record(NIGHT, &sha256).await;
+    let error = bench.dump(bench.config(&["m"])).await.unwrap_err();
+    assert_eq!(error.kind(), Kind::Usage);
+    assert!(error.hint_text().unwrap().contains("other_db, sensu_db"), "{error:?}");
+    let mut config = bench.config(&["m"]);
+    config.database = Some("sensu_db".to_owned());
+    assert_eq!(bench.dump(config.clone()).await.unwrap().dumps[0].database, "sensu_db");
+    // The record says that only sensu_db was restored.
+    config.database = Some("other_db".to_owned());
+    let error = bench.dump(config.clone()).await.unwrap_err();
+    assert_eq!(error.kind(), Kind::Passing);
+    assert!(error.to_string().contains("without database other_db"), "{error}");
+    config.database = Some("unknown_db".to_owned());
+    assert_eq!(bench.dump(config).await.unwrap_err().kind(), Kind::Usage);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dump_loses_its_seal_before_it_is_replaced_and_gets_a_new_one_after() {
+    let bench = bench().await;
+    let older = bench.dumped("m").await;
+    bench.influxd.write("sensu_db", &format!("m v=2 {}\n", MIDNIGHT + 1)).await;
+    let writes = Arc::new(Writes { store: Arc::clone(&bench.store), seen: Mutex::default(), refuse: Mutex::default() });
+    let (seal, object) = (format!("{NIGHT}/manifests/dump.{FILE}.json"), format!("{NIGHT}/influxdb/{FILE}"));
+
+    *writes.refuse.lock().unwrap() = Some(object.clone());
+    let run =
+        |config| jobs::dump::run(config, now(), Some(Arc::<Writes>::clone(&writes)), bench.influx(), Arc::new(()));
+    run(bench.config(&["m"])).await.unwrap_err();
+    assert_eq!(
+        bench.objects(NIGHT).await,
+        std::slice::from_ref(&object),
+        "a dump that could not be replaced has no seal"
+    );
+
+    *writes.refuse.lock().unwrap() = None;
+    writes.seen.lock().unwrap().clear();
+    run(bench.config(&["m"])).await.unwrap();
+    let expected = [format!("delete {seal}"), format!("put {object}"), format!("put {seal}")];
+    assert_eq!(*writes.seen.lock().unwrap(), expected);
+    let newer = bench.text(&object).await;
+    assert_ne!(newer, older);
+    assert_eq!(newer.matches("\"time\"").count(), 2);
+}
+
+/// Notes what is written, and refuses one object.
+#[derive(Debug)]
+struct Writes {
+    store: Arc<dyn Store>,
+    seen: Mutex<Vec<String>>,
+    refuse: Mutex<Option<String>>,
+}
+
+#[async_trait]
+impl Store for Writes {
+    fn location(&self) -> String {
+        self.store.location()
+    }
+    fn segment_size(&self) -> Option<u64> {
+        self.store.segment_size()
+    }
+    fn max_object_size(&self) -> Option<u64> {
+        self.store.max_object_size()
+    }
+    async fn create_container(&self, container: &str) -> Result<(), Error> {
+        self.store.create_container(container).await
+    }
+    async fn delete_container(&self, container: &str) -> Result<(), Error> {
+        self.store.delete_container(container).await
+    }
+    async fn list_containers(&self, prefix: &str, after: Option<&str>) -> Result<Vec<ContainerEntry>, Error> {
+        self.store.list_containers(prefix, after).await
+    }
+    async fn put(&self, container: &str, name: &str, body: &Body) -> Result<ObjectInfo, Error> {
+        if self.refuse.lock().unwrap().as_deref() == Some(name) {
+            return Err(Error::NotFound { object: name.to_owned(), location: self.location() });
+        }
+        self.seen.lock().unwrap().push(format!("put {name}"));
+        self.store.put(container, name, body).await
+    }
+    async fn get(&self, container: &str, name: &str, range: Option<std::ops::Range<u64>>) -> Result<Download, Error> {
+        self.store.get(container, name, range).await
+    }
+    async fn head(&self, container: &str, name: &str) -> Result<ObjectInfo, Error> {
+        self.store.head(container, name).await
+    }
+    async fn list(&self, container: &str, prefix: &str, after: Option<&str>) -> Result<Vec<ObjectEntry>, Error> {
+        self.store.list(container, prefix, after).await
+    }
+    async fn delete(&self, container: &str, name: &str) -> Result<(), Error> {
+        self.seen.lock().unwrap().push(format!("delete {name}"));
+        self.store.delete(container, name).await
+    }
+    async fn delete_with_segments(&self, container: &str, name: &str) -> Result<(), Error> {
+        self.seen.lock().unwrap().push(format!("delete {name}"));
+        self.store.delete_with_segments(container, name).await
+    }
+}
