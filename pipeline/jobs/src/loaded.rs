@@ -13,8 +13,6 @@ use crate::{Error, Kind};
 /// The database that holds the record. That it exists means: a restore of ours was here.
 pub const DATABASE: &str = "nightshard";
 
-const MEASUREMENT: &str = "loaded";
-
 /// What is loaded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LoadedNight {
@@ -32,9 +30,9 @@ pub struct LoadedNight {
 ///
 /// When the server does not answer, or the record cannot be read.
 pub async fn read(influx: &Influx) -> Result<Option<LoadedNight>, Error> {
-    let select =
-        format!("SELECT container, manifest_sha256, databases FROM \"{MEASUREMENT}\" ORDER BY time DESC LIMIT 1");
-    let answer = match influx.statement(Some(DATABASE), &select).await {
+    // Quoted, since `databases` is a keyword.
+    let select = r#"SELECT "container", "manifest_sha256", "databases" FROM "loaded" ORDER BY time DESC LIMIT 1"#;
+    let answer = match influx.statement(Some(DATABASE), select).await {
         Ok(answer) => answer,
         Err(influx::Error::UnknownDatabase { .. }) => return Ok(None),
         Err(error) => return Err(error.into()),
@@ -66,7 +64,7 @@ pub async fn write(influx: &Influx, loaded: &LoadedNight, now: DateTime<Utc>) ->
     let databases = Value::from(loaded.databases.clone()).to_string();
     let time = now.timestamp_nanos_opt().unwrap_or_default();
     let line = format!(
-        "{MEASUREMENT} container={},manifest_sha256={},databases={} {time}",
+        "loaded container={},manifest_sha256={},databases={} {time}",
         field(&loaded.container),
         field(&loaded.manifest_sha256),
         field(&databases)

@@ -76,6 +76,7 @@ impl Aside {
         }
         for (directory, kind) in [(&paths.data, "data"), (&paths.wal, "wal")] {
             let mut folder = directory.clone();
+            owner.make(&folder)?;
             for part in [FOLDER, "aside", kind] {
                 folder.push(part);
                 owner.make(&folder)?;

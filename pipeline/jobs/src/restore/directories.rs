@@ -1,5 +1,6 @@
 //! Where the target keeps its files: from flags, from its configuration, or from its own mouth.
 
+use std::io;
 use std::path::{Path, PathBuf};
 
 use influx::Diagnostics;
@@ -101,14 +102,14 @@ fn one(what: &str, flag: &str, given: Option<PathBuf>, told: Option<PathBuf>) ->
             format!("give its influxdb.conf with --influx-config, or the directory with {flag}"),
         )
     })?;
-    let found = path.canonicalize().map_err(|error| {
+    let found = real(&path, told.as_ref() == Some(&path)).map_err(|error| {
         usage(
             format!("the target's {what} directory {} cannot be used: {error}", path.display()),
             format!("the restore runs on the target's machine, as root; is {flag} right?"),
         )
     })?;
     if let (Some(_), Some(told)) = (given, told)
-        && told.canonicalize().ok().as_ref() != Some(&found)
+        && real(&told, true).ok().as_ref() != Some(&found)
     {
         return Err(usage(
             format!("the target's {what} directory is {}, not {}", told.display(), path.display()),
@@ -116,6 +117,17 @@ fn one(what: &str, flag: &str, given: Option<PathBuf>, told: Option<PathBuf>) ->
         ));
     }
     Ok(found)
+}
+
+/// The path without links. A server makes its WAL directory with its first shard, so that the one which it `tells` of
+/// need not exist yet.
+fn real(path: &Path, tells: bool) -> io::Result<PathBuf> {
+    match (path.canonicalize(), path.parent(), path.file_name()) {
+        (Err(error), Some(parent), Some(name)) if tells && error.kind() == io::ErrorKind::NotFound => {
+            Ok(parent.canonicalize()?.join(name))
+        }
+        (found, _, _) => found,
+    }
 }
 
 #[cfg(test)]
@@ -143,6 +155,10 @@ mod tests {
         let told =
             || Told { meta: Some(root.join("meta")), data: Some(root.join("data")), wal: Some(root.join("wal")) };
         assert_eq!(Directories::default().resolve(told()).unwrap(), paths);
+
+        // A young server has made no WAL directory yet.
+        let young = Told { wal: Some(root.join("later")), ..told() };
+        assert_eq!(Directories::default().resolve(young).unwrap().wal, root.join("later"));
 
         // The server knows better than a flag.
         let error = directories.resolve(told()).unwrap_err();

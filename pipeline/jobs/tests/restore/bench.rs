@@ -1,0 +1,167 @@
+//! A source, an archive and a target of a test's own.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use archive::manifest::Writer;
+use archive::{Calendar, ContainerPattern, Date};
+use chrono::{DateTime, NaiveTime, Utc};
+use influx::Influx;
+use influx::metastore::Data;
+use jobs::restore::{self, Config, Directories, Outcome};
+use jobs::{Error, Place, backup};
+use serde_json::Value;
+use store::{Folder, Store};
+use test_support::{Influxd, TempDir, temp_dir};
+
+pub(crate) const NIGHT: &str = "2016-06-11";
+
+/// 2016-06-11T00:00:00Z in nanoseconds.
+pub(crate) const MIDNIGHT: i64 = 1_465_603_200_000_000_000;
+
+pub(crate) const DAY: i64 = 86_400_000_000_000;
+
+/// An archive, a spool and a lock folder.
+pub(crate) struct Bench {
+    pub(crate) folder: TempDir,
+    pub(crate) store: Arc<dyn Store>,
+}
+
+impl Bench {
+    pub(crate) fn new() -> Bench {
+        let folder = temp_dir();
+        let store = Arc::new(Folder::open(folder.path().join("archive")).unwrap());
+        Bench { folder, store }
+    }
+
+    /// A bench whose archive holds the night of this source.
+    pub(crate) async fn with_night_of(source: &Influxd) -> Bench {
+        let bench = Bench::new();
+        bench.back_up(source).await;
+        bench
+    }
+
+    pub(crate) async fn back_up(&self, source: &Influxd) {
+        let config = backup::Config {
+            place: self.place("db1"),
+            calendar: calendar(),
+            date: NIGHT.parse().unwrap(),
+            databases: Vec::new(),
+            if_missing: false,
+            parallel: 2,
+            token_expiry: None,
+        };
+        backup::run(config, now(), Arc::clone(&self.store), influx(source), Arc::new(())).await.unwrap();
+    }
+
+    pub(crate) fn place(&self, host: &str) -> Place {
+        Place {
+            host: host.to_owned(),
+            process: std::process::id(),
+            writer: Writer { program: "nightshard-restore".to_owned(), version: "0.0.0".to_owned() },
+            locks: self.folder.path().join("locks"),
+            spool: self.folder.path().join("spool"),
+        }
+    }
+
+    /// A restore of yesterday onto the target, which is asked for its directories.
+    pub(crate) fn config(&self, target: &Influxd) -> Config {
+        Config {
+            place: self.place("intermediary"),
+            calendar: calendar(),
+            date: Date::Yesterday,
+            databases: Vec::new(),
+            wait: None,
+            first_restore: false,
+            drop_first: false,
+            parallel: 3,
+            directories: Directories::default(),
+            stop_command: target.stop_command(),
+            start_command: target.start_command(),
+            start_timeout: Duration::from_secs(60),
+            dump_directory: None,
+        }
+    }
+
+    pub(crate) async fn restore(&self, target: &Influxd) -> Result<Outcome, Error> {
+        self.restore_with(self.config(target), target).await
+    }
+
+    pub(crate) async fn restore_with(&self, config: Config, target: &Influxd) -> Result<Outcome, Error> {
+        restore::run(config, now(), Arc::clone(&self.store), influx(target), Arc::new(())).await
+    }
+}
+
+/// The day after the night.
+pub(crate) fn now() -> DateTime<Utc> {
+    DateTime::parse_from_rfc3339("2016-06-12T00:15:00Z").unwrap().to_utc()
+}
+
+pub(crate) fn calendar() -> Calendar {
+    Calendar {
+        time_zone: chrono_tz::UTC,
+        night_ends: NaiveTime::from_hms_opt(12, 0, 0).unwrap(),
+        pattern: ContainerPattern::default(),
+    }
+}
+
+pub(crate) fn influx(influxd: &Influxd) -> Influx {
+    Influx::new(influx::Settings::new(influxd.url().parse().unwrap(), influxd.snapshot_address())).unwrap()
+}
+
+/// A database with shards of a day, `days` of them until the night, and 20 points in each.
+pub(crate) async fn fill(influxd: &Influxd, database: &str, days: i64) {
+    let policy = "WITH DURATION INF SHARD DURATION 1d NAME \"default\"";
+    influxd.statement(&format!("CREATE DATABASE \"{database}\" {policy}")).await;
+    influxd.write(database, &lines(days, 1)).await;
+}
+
+pub(crate) fn lines(days: i64, factor: i64) -> String {
+    let mut lines = String::new();
+    for day in 0..days {
+        for host in 0..20 {
+            let time = MIDNIGHT - day * DAY + host;
+            let value = host * factor;
+            writeln!(lines, "cpu,host=h{host} idle={value}.5,load={value}i,ok=true,note=\"day {day}\" {time}").unwrap();
+        }
+    }
+    lines
+}
+
+/// Every point of all policies of a database, as text.
+pub(crate) async fn points(influxd: &Influxd, database: &str) -> BTreeMap<String, Vec<Vec<Value>>> {
+    let mut points = BTreeMap::new();
+    for policy in influxd.rows(database, &format!("SHOW RETENTION POLICIES ON \"{database}\"")).await {
+        let policy = policy[0].as_str().unwrap().to_owned();
+        let answer =
+            influxd.query(database, &format!("SELECT * FROM \"{database}\".\"{policy}\"./.*/ GROUP BY *")).await;
+        for series in answer["results"][0]["series"].as_array().unwrap_or(&Vec::new()) {
+            let name = format!("{policy} {} {} {}", series["name"], series["tags"], series["columns"]);
+            let rows = series["values"].as_array().unwrap().iter().map(|row| row.as_array().unwrap().clone());
+            points.insert(name, rows.collect());
+        }
+    }
+    points
+}
+
+/// How many points, for the sake of tests that would compare nothing with nothing.
+pub(crate) fn count(points: &BTreeMap<String, Vec<Vec<Value>>>) -> usize {
+    points.values().map(Vec::len).sum()
+}
+
+/// The metastore as it lies on disk.
+pub(crate) fn metastore(influxd: &Influxd) -> Data {
+    Data::from_meta_db(&std::fs::read(influxd.meta_dir().join("meta.db")).unwrap()).unwrap()
+}
+
+/// Nothing of a restore is left in the target's directories.
+pub(crate) fn assert_clean(influxd: &Influxd) {
+    for folder in [influxd.data_dir(), influxd.wal_dir(), influxd.meta_dir()] {
+        for entry in std::fs::read_dir(&folder).unwrap() {
+            let name = entry.unwrap().file_name().into_string().unwrap();
+            assert!(!name.starts_with('.'), "{name} is left in {}", folder.display());
+        }
+    }
+}

@@ -1,0 +1,8 @@
+//! Restores of real nights onto a real InfluxDB: what survives, what is refused, and what happens when it goes wrong.
+
+#![allow(clippy::unwrap_used, reason = "a test may fail; clippy.toml does not reach its helper functions")]
+
+mod bench;
+mod failures;
+mod refusals;
+mod survival;

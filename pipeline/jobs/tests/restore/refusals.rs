@@ -1,0 +1,1 @@
+//! Refused, with nothing changed.
