@@ -11,7 +11,7 @@ use jobs::dump::{self, Config};
 #[derive(Debug, Parser)]
 #[command(name = "nightshard-dump", version)]
 struct Dump {
-    /// The measurements
+    /// The measurements; may also stand in the configuration
     #[arg(required = true)]
     measurement: Vec<String>,
     /// The day: today, yesterday or YYYY-MM-DD

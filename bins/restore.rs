@@ -1,2 +1,80 @@
-//! To come.
-fn main() {}
+//! `nightshard-restore`: archive → intermediary InfluxDB.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Parser;
+use common::{Common, Context, Date, Door, Failure, Influxd, Report, Target};
+use jobs::restore::{self, Config};
+
+/// Restore a night onto the intermediary InfluxDB of this machine; everything else there stays as it is
+#[derive(Debug, Parser)]
+#[command(name = "nightshard-restore", version)]
+struct Restore {
+    /// The night: today, yesterday or YYYY-MM-DD
+    #[arg(long, value_name = "DATE", default_value = "yesterday")]
+    date: Date,
+    /// A database; repeat it for several [default: all of the night]
+    #[arg(long, value_name = "NAME")]
+    database: Vec<String>,
+    /// Wait so long for the night's backup, such as 6h
+    #[arg(long, value_name = "DURATION", value_parser = common::duration)]
+    wait: Option<Duration>,
+    /// This target is an intermediary, although it was never restored by us or is a twin of the source
+    #[arg(long)]
+    first_restore: bool,
+    /// Delete the old databases before the new ones are unpacked, on disks that cannot hold both
+    #[arg(long)]
+    drop_first: bool,
+    /// Shards at once
+    #[arg(long, value_name = "N", default_value = "4", value_parser = clap::value_parser!(u16).range(1..=64))]
+    jobs: u16,
+    /// Folder to make at the end, for dumps
+    #[arg(long, value_name = "DIR")]
+    dump_dir: Option<PathBuf>,
+    #[command(flatten)]
+    influxd: Influxd,
+    #[command(flatten)]
+    target: Target,
+    #[command(flatten)]
+    common: Common,
+}
+
+impl Door for Restore {
+    const EXAMPLES: &'static str = "
+  nightshard-restore --date yesterday --wait 6h
+      what a timer runs: as soon as the backup is sealed
+  nightshard-restore --date 2016-06-11 --first-restore
+      the first time onto a server that already holds these databases: it loses them";
+
+    fn common(&self) -> &Common {
+        &self.common
+    }
+
+    async fn run(self, context: Context) -> Result<Report, Failure> {
+        let influx = self.target.connect()?;
+        let archive = self.common.archive.connect(&context.environment).await?;
+        let config = Config {
+            place: context.place,
+            calendar: self.common.archive.calendar(),
+            date: self.date,
+            databases: self.database,
+            wait: self.wait,
+            first_restore: self.first_restore,
+            drop_first: self.drop_first,
+            parallel: self.jobs.into(),
+            directories: self.influxd.directories(),
+            stop_command: self.influxd.stop_command,
+            start_command: self.influxd.start_command,
+            start_timeout: self.influxd.start_timeout,
+            dump_directory: self.dump_dir,
+        };
+        let outcome = restore::run(config, context.now, archive.store, influx, context.progress).await?;
+        Report::new(&outcome, outcome.summary(), outcome.failures())
+    }
+}
+
+fn main() -> ExitCode {
+    common::open::<Restore>()
+}

@@ -7,6 +7,7 @@ use archive::{Calendar, ContainerPattern};
 use chrono::NaiveTime;
 use chrono_tz::Tz;
 use clap::{Args, ValueEnum};
+use jobs::restore::Directories;
 use url::Url;
 
 use crate::values::{self, ArchiveUrl, Secret};
@@ -175,6 +176,19 @@ pub struct Influxd {
     /// How long it may take to stop, and to answer after its start
     #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = values::duration)]
     pub start_timeout: Duration,
+}
+
+impl Influxd {
+    /// Where its files are, as far as that is said.
+    #[must_use]
+    pub fn directories(&self) -> Directories {
+        Directories {
+            influx_config: self.influx_config.clone(),
+            meta: self.meta_dir.clone(),
+            data: self.data_dir.clone(),
+            wal: self.wal_dir.clone(),
+        }
+    }
 }
 
 /// Where a dump is read, and what becomes of it.

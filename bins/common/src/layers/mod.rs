@@ -86,15 +86,11 @@ pub(crate) struct Run {
 /// Reads the options of a program from all their places. `arguments` begins with the program's name.
 pub(crate) fn parse(command: &Command, arguments: &[OsString], environment: &Environment) -> Result<Parsed, Failure> {
     let program = command.get_name().to_owned();
-    // At first only the flags, of which none is required yet: the other places may still name it.
-    let relaxed = command.clone().mut_args(|argument| argument.required(false));
-    let flags = match relaxed.try_get_matches_from(arguments) {
+    // At first only the flags, none of which is required yet: the other places may still name it.
+    let optional = |argument: Arg| argument.required(false);
+    let flags = match command.clone().mut_args(optional).try_get_matches_from(arguments) {
         Ok(flags) => flags,
-        Err(error) if !error.use_stderr() => {
-            // As it is declared, with what is required.
-            let text = command.clone().try_get_matches_from(arguments).err().unwrap_or(error);
-            return Ok(Parsed::Text(text.render().to_string()));
-        }
+        Err(error) if !error.use_stderr() => return Ok(Parsed::Text(error.render().to_string())),
         Err(error) => return Err(explain(&error, command, &BTreeMap::new())),
     };
     let is_flag = |id: &str| flags.value_source(id) == Some(ValueSource::CommandLine);
