@@ -111,6 +111,7 @@ impl From<influx::Error> for Error {
         let kind = match &error {
             influx::Error::UnknownDatabase { .. }
             | influx::Error::UnsupportedVersion { .. }
+            | influx::Error::Certificate { .. }
             | influx::Error::Settings { .. } => Kind::Usage,
             _ if error.is_passing() => Kind::Passing,
             _ => Kind::Failed,

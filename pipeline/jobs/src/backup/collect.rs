@@ -17,7 +17,7 @@ use store::{Digests, StoreExt};
 use tokio::task::JoinSet;
 
 use super::shard::{self, Taken};
-use super::{Run, stored};
+use super::{Run, counts, stored};
 use crate::{Error, Event, Kind};
 
 /// How often the metastore is asked again when shards came or went meanwhile.
@@ -39,7 +39,7 @@ pub(super) async fn all(run: &Arc<Run>, databases: &[String]) -> Result<Collecte
     let mut warnings = Vec::new();
     for _ in 0..ROUNDS {
         let listed = list(run, databases).await?;
-        take_missing(run, listed, &mut taken).await?;
+        take_missing(run, databases, listed, &mut taken).await?;
 
         let listed: BTreeSet<u64> = list(run, databases).await?.into_iter().map(|path| path.id).collect();
         let metastore = run.influx.snapshot().metastore().await?;
@@ -93,9 +93,14 @@ fn live(metastore: &Framed, databases: &[String]) -> Result<BTreeMap<u64, TimeRa
 }
 
 /// Stores the listed shards that are not stored yet, a few at a time, the largest first.
-async fn take_missing(run: &Arc<Run>, listed: Vec<ShardPath>, taken: &mut BTreeMap<u64, Taken>) -> Result<(), Error> {
-    let sizes = run.influx.shard_statistics().await?;
-    let size = |path: &ShardPath| sizes.get(&path.id).map_or(0, |shard| shard.disk_bytes);
+async fn take_missing(
+    run: &Arc<Run>,
+    databases: &[String],
+    listed: Vec<ShardPath>,
+    taken: &mut BTreeMap<u64, Taken>,
+) -> Result<(), Error> {
+    let sizes = counts::sizes(&run.influx, databases).await?;
+    let size = |path: &ShardPath| sizes.get(&path.id).copied().unwrap_or_default();
     let mut waiting: Vec<ShardPath> = listed.into_iter().filter(|path| !taken.contains_key(&path.id)).collect();
     // From the end of the list, so that the largest does not travel alone at last.
     waiting.sort_by_key(size);

@@ -1,4 +1,4 @@
-//! How many TSM files the server counts for each shard, asked for not more often than need be.
+//! What the server counts of its shards: their sizes, and their TSM files, asked for not more often than need be.
 //!
 //! The answer is for all shards of the server at once, some 300 bytes each; asked twice for each of a thousand shards it
 //! would cost more than the shards.
@@ -40,4 +40,13 @@ impl Counts {
         let counted = self.influx.shard_statistics().await?;
         Ok(counted.get(&shard).map(|shard| shard.tsm_files))
     }
+}
+
+/// How many bytes each shard of these databases may need: its files, and what its cache takes, which is more than the
+/// file that is made of it.
+pub(super) async fn sizes(influx: &Influx, databases: &[String]) -> Result<BTreeMap<u64, u64>, Error> {
+    let cached = influx.cached_bytes().await?;
+    let shards = influx.shard_statistics().await?.into_iter();
+    let wanted = shards.filter(|(_, shard)| databases.contains(&shard.database));
+    Ok(wanted.map(|(id, shard)| (id, shard.disk_bytes + cached.get(&id).unwrap_or(&0))).collect())
 }

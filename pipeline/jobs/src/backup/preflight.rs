@@ -1,12 +1,14 @@
 //! Everything that can be known to go wrong before anything is changed.
 
+use std::collections::BTreeMap;
+
 use archive::manifest::{BackupManifest, Source};
 use archive::{Loaded, Night, NightState, names, night_state};
 use chrono::{DateTime, TimeDelta, Utc};
 use influx::Influx;
 use store::Store;
 
-use super::Config;
+use super::{Config, counts};
 use crate::{Error, Kind, Spool};
 
 /// A token that cannot be renewed must last for the longest night that is to be expected.
@@ -30,8 +32,8 @@ pub(super) struct Found {
     pub(super) source: Source,
     /// The databases to back up, in byte order.
     pub(super) databases: Vec<String>,
-    /// Sizes of the shards of these databases in bytes, what is in their caches included.
-    sizes: Vec<u64>,
+    /// How many bytes each of their shards may need, by id.
+    sizes: BTreeMap<u64, u64>,
 }
 
 /// Looks at the store's token, the source and the night.
@@ -56,13 +58,7 @@ pub(super) async fn look(
         NightState::Failed(_) | NightState::Absent => {}
     }
     untouched(night, store).await?;
-    let cached = influx.cached_bytes().await?;
-    let shards = influx.shard_statistics().await?;
-    let sizes = shards
-        .into_iter()
-        .filter(|(_, shard)| databases.contains(&shard.database))
-        .map(|(id, shard)| shard.disk_bytes + cached.get(&id).unwrap_or(&0))
-        .collect();
+    let sizes = counts::sizes(influx, &databases).await?;
     Ok(Preflight::Go(Found { source, databases, sizes }))
 }
 
@@ -177,7 +173,7 @@ async fn untouched(night: &Night, store: &dyn Store) -> Result<(), Error> {
 
 /// Whether the spool can take the largest shards that may travel at once.
 pub(super) fn space(spool: &Spool, found: &Found, parallel: usize) -> Result<(), Error> {
-    let mut sizes = found.sizes.clone();
+    let mut sizes: Vec<u64> = found.sizes.values().copied().collect();
     sizes.sort_unstable_by(|a, b| b.cmp(a));
     // A tenth more: writes go on, and the tar has headers.
     let in_flight: u64 = sizes.iter().take(parallel).map(|bytes| bytes + bytes / 10).sum();

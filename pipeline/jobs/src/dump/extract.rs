@@ -147,10 +147,11 @@ async fn stream(
 /// Whether another try may go better. What the server says in the middle of an answer does not tell reliably; but what
 /// does not exist, or is not allowed, stays so.
 fn may_be_asked_again(error: &influx::Error) -> bool {
-    use influx::Error::{Settings, Unauthorized, UnknownDatabase, UnknownPolicy, UnsupportedVersion};
+    use influx::Error::{Certificate, Settings, Unauthorized, UnknownDatabase, UnknownPolicy, UnsupportedVersion};
     !matches!(
         error,
-        Settings { .. }
+        Certificate { .. }
+            | Settings { .. }
             | Unauthorized { .. }
             | UnknownDatabase { .. }
             | UnknownPolicy { .. }
