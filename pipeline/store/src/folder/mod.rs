@@ -301,3 +301,31 @@ impl Call {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_of_the_operating_system_become_outcomes() {
+        let outcome = |verb: &str, kind: ErrorKind| {
+            Call::object(verb, "night", "a").error(io::Error::from(kind), Path::new("/r")).to_string()
+        };
+        for (verb, kind, expected) in [
+            ("read", ErrorKind::NotFound, "night/a does not exist in file:///r"),
+            ("read", ErrorKind::NotADirectory, "night/a does not exist in file:///r"),
+            ("write", ErrorKind::StorageFull, "cannot write night/a: no storage space"),
+            ("write", ErrorKind::QuotaExceeded, "cannot write night/a: quota exceeded"),
+            ("write", ErrorKind::PermissionDenied, "cannot write night/a: permission denied (file:///r)"),
+            (
+                "write",
+                ErrorKind::ReadOnlyFilesystem,
+                "cannot write night/a: read-only filesystem or storage medium (file:///r)",
+            ),
+        ] {
+            assert_eq!(outcome(verb, kind), expected);
+        }
+        let full = Call::object("write", "night", "a").error(ErrorKind::StorageFull.into(), Path::new("/r"));
+        assert!(matches!(full, Error::Full { .. }) && full.hint().is_some());
+    }
+}

@@ -1,4 +1,4 @@
-//! What the tests of this crate share: the real servers, random names, and bodies.
+//! What the tests of this crate share: settings for the real servers, bodies, and an independent witness.
 
 // Each test program uses a part of this; and the lints' exceptions for tests do not reach helper modules.
 #![allow(dead_code, clippy::unwrap_used)]
@@ -8,17 +8,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use store::swift::{Credentials, Identity, KeystoneCredentials, Named, Scope, Settings};
 use store::{Error, Store, StoreExt};
-
-/// The value of a variable that `scripts/services env` sets.
-pub(crate) fn variable(name: &str) -> String {
-    std::env::var(name)
-        .unwrap_or_else(|_| panic!("{name} is not set; run: scripts/services up; eval \"$(scripts/services env)\""))
-}
-
-/// A name that no other test uses.
-pub(crate) fn random_name(prefix: &str) -> String {
-    format!("{prefix}-{:016x}", rand::random::<u64>())
-}
 
 /// Bytes that do not repeat within a body, the same for each length.
 pub(crate) fn noise(length: usize) -> Bytes {
@@ -36,37 +25,34 @@ pub(crate) fn noise(length: usize) -> Bytes {
 
 /// Version 1, against the proxy with tempauth.
 pub(crate) fn version_1() -> Settings {
-    quick(Settings::new(Credentials::Version1 {
-        auth_url: variable("NIGHTSHARD_TEST_TEMPAUTH_URL"),
-        user: variable("NIGHTSHARD_TEST_TEMPAUTH_USER"),
-        key: variable("NIGHTSHARD_TEST_TEMPAUTH_KEY"),
-    }))
+    let tempauth = test_support::tempauth();
+    quick(Settings::new(Credentials::Version1 { auth_url: tempauth.url, user: tempauth.user, key: tempauth.key }))
 }
 
 /// Keystone, with user and password.
 pub(crate) fn keystone() -> Settings {
     keystone_as(Identity::Password {
-        user: in_domain(&variable("NIGHTSHARD_TEST_KEYSTONE_USER")),
-        password: variable("NIGHTSHARD_TEST_KEYSTONE_PASSWORD"),
+        user: in_domain(&test_support::keystone().user),
+        password: test_support::keystone().password,
     })
 }
 
 /// Keystone, with another proof of identity, for the project of the backups.
 pub(crate) fn keystone_as(identity: Identity) -> Settings {
     quick(Settings::new(Credentials::Keystone(Box::new(KeystoneCredentials {
-        auth_url: variable("NIGHTSHARD_TEST_KEYSTONE_URL"),
+        auth_url: test_support::keystone().url,
         identity,
-        scope: Some(Scope::Project(in_domain(&variable("NIGHTSHARD_TEST_KEYSTONE_PROJECT")))),
+        scope: Some(Scope::Project(in_domain(&test_support::keystone().project))),
         service_type: "object-store".to_owned(),
         interface: "public".to_owned(),
-        region: Some(variable("NIGHTSHARD_TEST_KEYSTONE_REGION")),
+        region: Some(test_support::keystone().region),
         endpoint: None,
     }))))
 }
 
 /// A name within the domain of the backups.
 pub(crate) fn in_domain(name: &str) -> Named {
-    let domain = Named::Name { name: variable("NIGHTSHARD_TEST_KEYSTONE_DOMAIN"), domain: None };
+    let domain = Named::Name { name: test_support::keystone().domain, domain: None };
     Named::Name { name: name.to_owned(), domain: Some(Box::new(domain)) }
 }
 
@@ -74,7 +60,7 @@ pub(crate) fn in_domain(name: &str) -> Named {
 pub(crate) fn quick(settings: Settings) -> Settings {
     Settings {
         segment_size: 1 << 20,
-        segments_container: random_name("segments"),
+        segments_container: test_support::random_name("segments"),
         first_pause: Duration::from_millis(20),
         listing_limit: 7,
         ..settings
@@ -114,18 +100,18 @@ impl Account {
             }
             Credentials::Keystone(_) => {
                 let user = serde_json::json!({
-                    "id": variable("NIGHTSHARD_TEST_KEYSTONE_USER_ID"),
-                    "password": variable("NIGHTSHARD_TEST_KEYSTONE_PASSWORD"),
+                    "id": test_support::keystone().user_id,
+                    "password": test_support::keystone().password,
                 });
-                let project = variable("NIGHTSHARD_TEST_KEYSTONE_PROJECT_ID");
+                let project = test_support::keystone().project_id;
                 let body = serde_json::json!({"auth": {
                     "identity": {"methods": ["password"], "password": {"user": user}},
                     "scope": {"project": {"id": project}},
                 }});
-                let url = format!("{}/auth/tokens", variable("NIGHTSHARD_TEST_KEYSTONE_URL"));
+                let url = format!("{}/auth/tokens", test_support::keystone().url);
                 let response = client.post(url).json(&body).send().await.unwrap().error_for_status().unwrap();
                 let token = header(&response, "X-Subject-Token");
-                let storage_url = format!("{}/v1/AUTH_{project}", variable("NIGHTSHARD_TEST_KEYSTONE_PROXY"));
+                let storage_url = format!("{}/v1/AUTH_{project}", test_support::keystone().proxy);
                 Account { client, storage_url, token }
             }
         }

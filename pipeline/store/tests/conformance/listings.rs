@@ -1,11 +1,12 @@
 //! Containers, and listings: in byte order, page by page. (The benches ask for pages of seven.)
 
+// The lints' exceptions for tests do not reach helper functions of test programs.
 #![allow(clippy::unwrap_used)]
 
 use store::{Error, StoreExt};
 
 use crate::Bench;
-use crate::common::{noise, random_name};
+use crate::common::noise;
 
 /// Names whose byte order is not that of their directories: '.' and '-' sort before '/', and capitals before small.
 const NAMES: [&str; 18] = [
@@ -76,7 +77,7 @@ pub(crate) async fn a_page_may_begin_anywhere(bench: Bench) {
 
 pub(crate) async fn containers_are_made_and_removed(bench: Bench) {
     let Bench { store, .. } = &bench;
-    let container = random_name("strange name%20 ä?#");
+    let container = test_support::random_name("strange name%20 ä?#");
     store.delete_container(&container).await.unwrap();
     store.create_container(&container).await.unwrap();
     store.create_container(&container).await.unwrap();
@@ -95,7 +96,7 @@ pub(crate) async fn containers_are_made_and_removed(bench: Bench) {
 }
 
 pub(crate) async fn containers_are_listed_page_by_page(bench: Bench) {
-    let prefix = random_name("many");
+    let prefix = test_support::random_name("many");
     let mut names: Vec<String> = (0..16).map(|number| format!("{prefix}{number}")).collect();
     for name in &names {
         bench.store.create_container(name).await.unwrap();

@@ -37,7 +37,7 @@ async fn run<Case: Future<Output = ()> + Send + 'static>(
     settings: Option<Settings>,
     case: impl FnOnce(Bench) -> Case,
 ) {
-    let container = common::random_name("night");
+    let container = test_support::random_name("night");
     store.create_container(&container).await.expect("a new container");
     let bench = Bench { store: Arc::clone(&store), container: container.clone(), settings };
     let done = tokio::spawn(case(bench.clone())).await;

@@ -1,6 +1,6 @@
 //! Objects: what goes in comes out, by whole and by part, under any name.
 
-// The lints' exceptions for tests do not reach modules of test programs.
+// The lints' exceptions for tests do not reach helper functions of test programs.
 #![allow(clippy::unwrap_used)]
 
 use std::ops::Range;
@@ -11,7 +11,7 @@ use futures_util::TryStreamExt;
 use store::{Body, Digests, Error, StoreExt};
 
 use crate::Bench;
-use crate::common::{noise, random_name};
+use crate::common::noise;
 
 async fn read(bench: &Bench, name: &str, range: Option<Range<u64>>) -> Bytes {
     let download = bench.store.get(&bench.container, name, range).await.unwrap();
@@ -86,7 +86,7 @@ pub(crate) async fn ranges_are_half_open_and_end_at_the_end(bench: Bench) {
 }
 
 pub(crate) async fn what_does_not_exist_is_not_found(bench: Bench) {
-    let nowhere = random_name("nowhere");
+    let nowhere = test_support::random_name("nowhere");
     for container in [&bench.container, &nowhere] {
         let named = |error: Error| {
             assert!(
@@ -147,7 +147,7 @@ pub(crate) async fn comforts_keep_their_word(bench: Bench) {
     assert!(matches!(larger, Err(Error::TooLarge { bytes: 100, limit: 99, .. })), "{larger:?}");
     assert_eq!(store.find(container, "a").await.unwrap().unwrap().bytes, 100);
     assert_eq!(store.find(container, "b").await.unwrap(), None);
-    assert_eq!(store.find(&random_name("nowhere"), "b").await.unwrap(), None);
+    assert_eq!(store.find(&test_support::random_name("nowhere"), "b").await.unwrap(), None);
 }
 
 pub(crate) async fn strange_names_are_just_names(bench: Bench) {

@@ -1,5 +1,6 @@
 //! Large objects in Swift. (The benches cut into segments of 1 MiB, which lie in a container of their own.)
 
+// The lints' exceptions for tests do not reach helper functions of test programs.
 #![allow(clippy::unwrap_used)]
 
 use bytes::Bytes;

@@ -1,5 +1,6 @@
 //! Uploads: whole and right, or not at all, also when many come at once.
 
+// The lints' exceptions for tests do not reach helper functions of test programs.
 #![allow(clippy::unwrap_used)]
 
 use std::sync::Arc;

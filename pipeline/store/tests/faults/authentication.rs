@@ -1,5 +1,6 @@
 //! Tokens: obtained in every way that Keystone knows, renewed in time, and renewed once.
 
+// The lints' exceptions for tests do not reach helper functions of test programs.
 #![allow(clippy::unwrap_used)]
 
 use std::process::{Child, Command, Stdio};
@@ -10,7 +11,7 @@ use store::swift::{ApplicationCredential, Credentials, Identity, KeystoneCredent
 use store::{Error, Store, StoreExt, Swift};
 
 use crate::Bench;
-use crate::common::{self, Account, in_domain, keystone_as, noise, variable};
+use crate::common::{self, Account, in_domain, keystone_as, noise};
 use crate::interceptor::{Action, Interceptor, head_of, is_auth, put_of};
 
 fn keystone(settings: &mut Settings) -> &mut KeystoneCredentials {
@@ -23,20 +24,20 @@ fn keystone(settings: &mut Settings) -> &mut KeystoneCredentials {
 /// Whether the store works for real.
 async fn works(settings: Settings) {
     let swift = Swift::connect(settings).await.unwrap();
-    let container = common::random_name("night");
+    let container = test_support::random_name("night");
     swift.create_container(&container).await.unwrap();
     swift.put_bytes(&container, "a", noise(10)).await.unwrap();
     assert_eq!(swift.get_bytes(&container, "a", 10).await.unwrap(), noise(10));
     assert_eq!(swift.unrenewable_token_expiry(), None);
-    let project = variable("NIGHTSHARD_TEST_KEYSTONE_PROJECT_ID");
+    let project = test_support::keystone().project_id;
     assert!(swift.location().starts_with(&format!("swift:AUTH_{project} at http://")), "{}", swift.location());
     common::clear(&swift, &container).await;
 }
 
 fn password() -> Identity {
     Identity::Password {
-        user: Named::Id(variable("NIGHTSHARD_TEST_KEYSTONE_USER_ID")),
-        password: variable("NIGHTSHARD_TEST_KEYSTONE_PASSWORD"),
+        user: Named::Id(test_support::keystone().user_id),
+        password: test_support::keystone().password,
     }
 }
 
@@ -44,27 +45,25 @@ fn password() -> Identity {
 async fn a_password_by_names_or_by_ids() {
     works(common::keystone()).await;
     let mut by_id = keystone_as(password());
-    keystone(&mut by_id).scope = Some(Scope::Project(Named::Id(variable("NIGHTSHARD_TEST_KEYSTONE_PROJECT_ID"))));
+    keystone(&mut by_id).scope = Some(Scope::Project(Named::Id(test_support::keystone().project_id)));
     works(by_id).await;
     // The same name in another domain is somebody else.
-    let domain = Named::Name { name: variable("NIGHTSHARD_TEST_KEYSTONE_OTHER_DOMAIN"), domain: None };
+    let domain = Named::Name { name: test_support::keystone().other_domain, domain: None };
     works(keystone_as(Identity::Password {
-        user: Named::Name { name: variable("NIGHTSHARD_TEST_KEYSTONE_USER"), domain: Some(Box::new(domain)) },
-        password: variable("NIGHTSHARD_TEST_KEYSTONE_OTHER_DOMAIN_PASSWORD"),
+        user: Named::Name { name: test_support::keystone().user, domain: Some(Box::new(domain)) },
+        password: test_support::keystone().other_domain_password,
     }))
     .await;
 }
 
 #[tokio::test]
 async fn an_application_credential_by_id_or_by_name_and_user() {
-    let secret = variable("NIGHTSHARD_TEST_KEYSTONE_APPLICATION_CREDENTIAL_SECRET");
-    let by_id = ApplicationCredential::Id(variable("NIGHTSHARD_TEST_KEYSTONE_APPLICATION_CREDENTIAL_ID"));
-    let by_name = |user| ApplicationCredential::Name {
-        name: variable("NIGHTSHARD_TEST_KEYSTONE_APPLICATION_CREDENTIAL_NAME"),
-        user,
-    };
-    let by_user_id = by_name(Named::Id(variable("NIGHTSHARD_TEST_KEYSTONE_USER_ID")));
-    let by_user_name = by_name(in_domain(&variable("NIGHTSHARD_TEST_KEYSTONE_USER")));
+    let secret = test_support::keystone().application_credential_secret;
+    let by_id = ApplicationCredential::Id(test_support::keystone().application_credential_id);
+    let by_name =
+        |user| ApplicationCredential::Name { name: test_support::keystone().application_credential_name, user };
+    let by_user_id = by_name(Named::Id(test_support::keystone().user_id));
+    let by_user_name = by_name(in_domain(&test_support::keystone().user));
     for credential in [by_id, by_user_id, by_user_name] {
         let mut settings = keystone_as(Identity::ApplicationCredential { credential, secret: secret.clone() });
         keystone(&mut settings).scope = None;
@@ -75,7 +74,7 @@ async fn an_application_credential_by_id_or_by_name_and_user() {
 #[tokio::test]
 async fn a_token_that_somebody_else_obtained() {
     let account = Account::of(&common::keystone()).await;
-    for scope in [None, Some(Scope::Project(Named::Id(variable("NIGHTSHARD_TEST_KEYSTONE_PROJECT_ID"))))] {
+    for scope in [None, Some(Scope::Project(Named::Id(test_support::keystone().project_id)))] {
         let mut settings = keystone_as(Identity::Token(account.token.clone()));
         keystone(&mut settings).scope = scope;
         let swift = Swift::connect(settings).await.unwrap();
@@ -90,14 +89,15 @@ async fn a_token_that_somebody_else_obtained() {
 
 #[tokio::test]
 async fn the_endpoint_is_that_of_the_region_and_interface() {
+    let test_support::Keystone { region: one, other_region: other, .. } = test_support::keystone();
     for (region, interface, host) in [
-        ("REGION", "public", "127.0.0.1"),
-        ("REGION", "internal", "localhost"),
-        ("OTHER_REGION", "publicURL", "localhost"),
-        ("OTHER_REGION", "internalURL", "127.0.0.1"),
+        (&one, "public", "127.0.0.1"),
+        (&one, "internal", "localhost"),
+        (&other, "publicURL", "localhost"),
+        (&other, "internalURL", "127.0.0.1"),
     ] {
         let mut settings = keystone_as(password());
-        keystone(&mut settings).region = Some(variable(&format!("NIGHTSHARD_TEST_KEYSTONE_{region}")));
+        keystone(&mut settings).region = Some(region.clone());
         keystone(&mut settings).interface = interface.to_owned();
         let swift = Swift::connect(settings).await.unwrap();
         assert!(swift.location().contains(&format!("http://{host}:")), "{region} {interface}: {}", swift.location());
@@ -111,8 +111,8 @@ async fn the_endpoint_is_that_of_the_region_and_interface() {
         other => panic!("{other:?}"),
     }
     let mut overridden = keystone_as(password());
-    let elsewhere = Interceptor::before(&variable("NIGHTSHARD_TEST_KEYSTONE_PROXY"));
-    let account = format!("/v1/AUTH_{}", variable("NIGHTSHARD_TEST_KEYSTONE_PROJECT_ID"));
+    let elsewhere = Interceptor::before(&test_support::keystone().proxy);
+    let account = format!("/v1/AUTH_{}", test_support::keystone().project_id);
     keystone(&mut overridden).endpoint = Some(format!("{}{account}", elsewhere.url()));
     let swift = Swift::connect(overridden).await.unwrap();
     swift.list_containers("nothing-is-called-so", None).await.unwrap();
@@ -136,7 +136,7 @@ async fn refused_credentials_are_told_at_once_and_without_the_secret() {
     if let Credentials::Version1 { key, .. } = &mut version_1.credentials {
         *key = wrong.to_owned();
     }
-    let user = in_domain(&variable("NIGHTSHARD_TEST_KEYSTONE_USER"));
+    let user = in_domain(&test_support::keystone().user);
     let password = keystone_as(Identity::Password { user, password: wrong.to_owned() });
     for mut settings in [version_1, password] {
         settings.first_pause = Duration::from_secs(60);
@@ -150,8 +150,8 @@ async fn refused_credentials_are_told_at_once_and_without_the_secret() {
     // Known, but not allowed.
     let mut reader = common::version_1();
     if let Credentials::Version1 { user, key, .. } = &mut reader.credentials {
-        *user = variable("NIGHTSHARD_TEST_TEMPAUTH_READER");
-        *key = variable("NIGHTSHARD_TEST_TEMPAUTH_READER_KEY");
+        *user = test_support::tempauth().reader;
+        *key = test_support::tempauth().reader_key;
     }
     let forbidden = Swift::connect(reader).await.unwrap().create_container("night").await;
     assert!(matches!(forbidden, Err(Error::Forbidden { .. })), "{forbidden:?}");
@@ -166,10 +166,9 @@ async fn addresses_that_lead_nowhere_are_told() {
         settings
     };
     // Swift's proxy is no Keystone.
-    let error = Swift::connect(with_address(&variable("NIGHTSHARD_TEST_TEMPAUTH_PROXY"))).await.unwrap_err();
+    let error = Swift::connect(with_address(&test_support::tempauth().proxy)).await.unwrap_err();
     assert!(!error.is_passing(), "{error:?}");
-    let error =
-        Swift::connect(with_address(&format!("{}/no", variable("NIGHTSHARD_TEST_KEYSTONE_URL")))).await.unwrap_err();
+    let error = Swift::connect(with_address(&format!("{}/no", test_support::keystone().url))).await.unwrap_err();
     assert!(matches!(&error, Error::Settings { hint, .. } if hint.contains("OS_AUTH_URL")), "{error:?}");
     // A port where nobody listens any more.
     let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();

@@ -1,5 +1,6 @@
 //! Downloads from connections that end early, break or stand still, and of objects that change meanwhile.
 
+// The lints' exceptions for tests do not reach helper functions of test programs.
 #![allow(clippy::unwrap_used)]
 
 use std::ops::Range;

@@ -2,6 +2,7 @@
 //!
 //! Each connection carries one request, so that faults hit what they are meant for and nothing else.
 
+// The lints' exceptions for tests do not reach helper functions of test programs.
 #![allow(clippy::unwrap_used)]
 
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -31,7 +31,7 @@ impl Bench {
     /// With short patience; `change` sets what matters to a test.
     pub(crate) async fn new(change: impl FnOnce(&mut Settings)) -> Bench {
         let mut settings = common::version_1();
-        let upstream = common::variable("NIGHTSHARD_TEST_TEMPAUTH_PROXY");
+        let upstream = test_support::tempauth().proxy;
         let interceptor = Interceptor::before(&upstream);
         if let Credentials::Version1 { auth_url, .. } = &mut settings.credentials {
             *auth_url = format!("{}/auth/v1.0", interceptor.url());
@@ -40,7 +40,7 @@ impl Bench {
         settings.segment_size = 1 << 30;
         change(&mut settings);
         let swift = Swift::connect(settings.clone()).await.expect("a Swift that lets us in");
-        let container = common::random_name("night");
+        let container = test_support::random_name("night");
         swift.create_container(&container).await.expect("a new container");
         Bench { swift, container, interceptor, settings }
     }

@@ -1,5 +1,6 @@
 //! Large objects over broken networks.
 
+// The lints' exceptions for tests do not reach helper functions of test programs.
 #![allow(clippy::unwrap_used)]
 
 use std::collections::BTreeMap;

@@ -1,5 +1,6 @@
 //! Uploads over networks that are slow, stand still, break, or damage.
 
+// The lints' exceptions for tests do not reach helper functions of test programs.
 #![allow(clippy::unwrap_used)]
 
 use std::time::{Duration, Instant};
