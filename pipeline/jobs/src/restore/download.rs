@@ -175,7 +175,10 @@ fn unpack(
         owner.adopt(&file.path).map_err(|error| Error::io(format!("own {}", file.path.display()), &error))?;
     }
     let names: Vec<PathBuf> = unpacked.into_iter().map(|file| file.path).collect();
-    Ok(StagedShard { record, folder, witness: witness::find(&names) })
+    // The first group of all, in 1677, has a start that is wrapped around to 2262 once it comes from a metastore on disk,
+    // and a query for a part of it finds nothing (seen).
+    let witness = witness::find(&names).filter(|_| record.starts.is_some());
+    Ok(StagedShard { record, folder, witness })
 }
 
 /// The pieces of a download as a reader that hashes what it gives.

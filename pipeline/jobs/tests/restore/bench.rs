@@ -90,7 +90,11 @@ impl Bench {
     }
 
     pub(crate) async fn restore_with(&self, config: Config, target: &Influxd) -> Result<Outcome, Error> {
-        restore::run(config, now(), Arc::clone(&self.store), influx(target), Arc::new(())).await
+        self.restore_by(config, influx(target)).await
+    }
+
+    pub(crate) async fn restore_by(&self, config: Config, client: Influx) -> Result<Outcome, Error> {
+        restore::run(config, now(), Arc::clone(&self.store), client, Arc::new(())).await
     }
 }
 
@@ -109,6 +113,12 @@ pub(crate) fn calendar() -> Calendar {
 
 pub(crate) fn influx(influxd: &Influxd) -> Influx {
     Influx::new(influx::Settings::new(influxd.url().parse().unwrap(), influxd.snapshot_address())).unwrap()
+}
+
+pub(crate) fn influx_as(influxd: &Influxd, user: &str, password: &str) -> Influx {
+    let mut settings = influx::Settings::new(influxd.url().parse().unwrap(), influxd.snapshot_address());
+    (settings.user, settings.password) = (Some(user.to_owned()), Some(password.to_owned()));
+    Influx::new(settings).unwrap()
 }
 
 /// A database with shards of a day, `days` of them until the night, and 20 points in each.
@@ -133,10 +143,11 @@ pub(crate) fn lines(days: i64, factor: i64) -> String {
 /// Every point of all policies of a database, as text.
 pub(crate) async fn points(influxd: &Influxd, database: &str) -> BTreeMap<String, Vec<Vec<Value>>> {
     let mut points = BTreeMap::new();
-    for policy in influxd.rows(database, &format!("SHOW RETENTION POLICIES ON \"{database}\"")).await {
+    let name = influx::quote_identifier(database);
+    for policy in influxd.rows(database, &format!("SHOW RETENTION POLICIES ON {name}")).await {
         let policy = policy[0].as_str().unwrap().to_owned();
-        let answer =
-            influxd.query(database, &format!("SELECT * FROM \"{database}\".\"{policy}\"./.*/ GROUP BY *")).await;
+        let from = format!("{name}.{}./.*/", influx::quote_identifier(&policy));
+        let answer = influxd.query(database, &format!("SELECT * FROM {from} GROUP BY *")).await;
         for series in answer["results"][0]["series"].as_array().unwrap_or(&Vec::new()) {
             let name = format!("{policy} {} {} {}", series["name"], series["tags"], series["columns"]);
             let rows = series["values"].as_array().unwrap().iter().map(|row| row.as_array().unwrap().clone());
