@@ -135,7 +135,7 @@ impl Drop for Place {
     }
 }
 
-fn read_all(root: &Path, folder: &Path, contents: &mut BTreeMap<String, Vec<u8>>) {
+pub(crate) fn read_all(root: &Path, folder: &Path, contents: &mut BTreeMap<String, Vec<u8>>) {
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {

@@ -3,7 +3,7 @@
 //! What all programs share stands at the top; what one program alone understands, or shall see otherwise than the
 //! rest, stands in its table: `[backup]`, `[restore]`, `[dump]`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -23,8 +23,8 @@ const PROGRAMS: [&str; 3] = ["backup", "dump", "restore"];
 #[derive(Debug)]
 pub(crate) struct File {
     pub(crate) path: PathBuf,
-    shared: Table,
-    program: Table,
+    /// The values by key; those of the program's table have taken the place of the shared ones.
+    values: BTreeMap<String, Vec<String>>,
 }
 
 impl File {
@@ -95,29 +95,31 @@ impl File {
             let known = &mut own.iter().chain(shared).map(String::as_str);
             return Err(unknown(key, &format!("in [{program}]"), known));
         }
-        Ok(File { path, shared: top, program: table })
+        let mut values = BTreeMap::new();
+        for (key, value) in top.into_iter().chain(table) {
+            let several = match &value {
+                Value::Array(values) => values.iter().map(scalar).collect::<Option<Vec<String>>>(),
+                value => scalar(value).map(|value| vec![value]),
+            };
+            let several = several.ok_or_else(|| {
+                Failure::usage(
+                    format!("the key {key} of {} has a value of a wrong kind", path.display()),
+                    "text, numbers, true and false are understood, and lists of them where an option may be repeated",
+                )
+            })?;
+            values.insert(key, several);
+        }
+        Ok(File { path, values })
     }
 
     /// The values of a key: one, or several where the file has a list.
-    pub(crate) fn get(&self, key: &str) -> Result<Option<Vec<String>>, Failure> {
-        let Some(value) = self.program.get(key).or_else(|| self.shared.get(key)) else { return Ok(None) };
-        let values = match value {
-            Value::Array(values) => values.iter().map(scalar).collect::<Option<Vec<String>>>(),
-            value => scalar(value).map(|value| vec![value]),
-        };
-        match values {
-            Some(values) => Ok(Some(values)),
-            None => Err(Failure::usage(
-                format!("the key {key} of {} has a value of a wrong kind", self.path.display()),
-                "text, numbers, true and false are understood, and lists of them where an option may be repeated",
-            )),
-        }
+    pub(crate) fn get(&self, key: &str) -> Option<&[String]> {
+        self.values.get(key).map(Vec::as_slice)
     }
 
     /// Whether a password stands in the file, and everybody on this machine may read it.
     pub(crate) fn tells_passwords_to_others(&self) -> bool {
-        let password = |table: &Table| table.keys().any(|key| key.ends_with("_password"));
-        (password(&self.shared) || password(&self.program)) && readable_by_others(&self.path)
+        self.values.keys().any(|key| key.ends_with("_password")) && readable_by_others(&self.path)
     }
 }
 
@@ -151,19 +153,17 @@ mod tests {
     }
 
     #[test]
-    fn the_programs_table_beats_the_top() {
-        let file =
-            parse("archive = \"swift:\"\ntimezone = \"UTC\"\n[backup]\njobs = 8\ntimezone = \"Asia/Tokyo\"").unwrap();
-        assert_eq!(file.get("archive").unwrap(), Some(vec!["swift:".to_owned()]));
-        assert_eq!(file.get("timezone").unwrap(), Some(vec!["Asia/Tokyo".to_owned()]));
-        assert_eq!(file.get("jobs").unwrap(), Some(vec!["8".to_owned()]));
-        assert_eq!(file.get("database").unwrap(), None);
-    }
-
-    #[test]
-    fn tables_of_other_programs_are_theirs() {
-        let file = parse("[dump]\npage_size = 10\n[restore]\nanything = true").unwrap();
-        assert_eq!(file.get("page_size").unwrap(), None);
+    fn the_programs_table_beats_the_top_and_those_of_others_are_theirs() {
+        let file = parse(
+            "archive = \"swift:\"\ntimezone = \"UTC\"\n[backup]\njobs = 8\ntimezone = \"Asia/Tokyo\"\n\
+             database = [\"a\", \"b\"]\n[dump]\npage_size = 10\n[restore]\nanything = 1.5",
+        )
+        .unwrap();
+        let expected = [("archive", "swift:"), ("timezone", "Asia/Tokyo"), ("jobs", "8"), ("database", "a b")];
+        for (key, value) in expected {
+            assert_eq!(file.get(key).unwrap().join(" "), value, "{key}");
+        }
+        assert_eq!(file.get("page_size"), None);
     }
 
     #[test]
@@ -175,6 +175,8 @@ mod tests {
             ("jobs = 4", "the key jobs stands at the top of t.toml", "move it into the table [backup]"),
             ("[backup]\njob = 4", "unknown key job in [backup] of t.toml", "did you mean jobs?"),
             ("backup = 4", "backup is no table in t.toml", "write [backup] on a line of its own"),
+            ("archive = 1.5", "the key archive of t.toml has a value of a wrong kind", "text, numbers"),
+            ("[backup]\ndatabase = [['a']]", "the key database of t.toml has a value of a wrong kind", "text, numbers"),
             ("timezone = 'UTC'\narchive =", "cannot read the configuration t.toml: line 2", "it is TOML"),
         ];
         for (text, message, hint) in table {
@@ -182,7 +184,5 @@ mod tests {
             assert!(failure.message.contains(message), "{text}: {}", failure.message);
             assert!(failure.hint.as_deref().unwrap().contains(hint), "{text}: {:?}", failure.hint);
         }
-        let failure = parse("archive = 1.5").unwrap().get("archive").unwrap_err();
-        assert!(failure.message.contains("the key archive of t.toml has a value of a wrong kind"), "{failure}");
     }
 }

@@ -159,10 +159,8 @@ fn below(id: &str, environment: &Environment, file: Option<&File>) -> Result<Opt
             return Ok(Some((vec![read_secret(&path)?], Origin::Credential(path))));
         }
     }
-    if let Some(file) = file
-        && let Some(values) = file.get(id)?
-    {
-        return Ok(Some((values, Origin::File(file.path.clone()))));
+    if let Some((file, values)) = file.and_then(|file| Some((file, file.get(id)?))) {
+        return Ok(Some((values.to_vec(), Origin::File(file.path.clone()))));
     }
     if id == "timezone" {
         let (zone, origin) = time_zone::of_machine(environment)?;

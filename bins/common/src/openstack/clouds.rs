@@ -120,7 +120,8 @@ fn read(
                 // JSON is YAML too.
                 let content = serde_saphyr::from_str(&text).map_err(|error| {
                     // Only the first line: the rest quotes the file, where passwords stand.
-                    let reason = error.to_string().lines().next().unwrap_or_default().to_owned();
+                    let text = error.to_string();
+                    let reason = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
                     Failure::usage(
                         format!("cannot read {}: {reason}", path.display()),
                         "it must be YAML with `clouds:` at its top, as for the openstack command",
