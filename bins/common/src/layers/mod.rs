@@ -87,8 +87,8 @@ pub(crate) struct Run {
 pub(crate) fn parse(command: &Command, arguments: &[OsString], environment: &Environment) -> Result<Parsed, Failure> {
     let program = command.get_name().to_owned();
     // At first only the flags, none of which is required yet: the other places may still name it.
-    let optional = |argument: Arg| argument.required(false);
-    let flags = match command.clone().mut_args(optional).try_get_matches_from(arguments) {
+    let relaxed = command.clone().mut_args(|argument| argument.required(false));
+    let flags = match relaxed.clone().try_get_matches_from(arguments) {
         Ok(flags) => flags,
         Err(error) if !error.use_stderr() => return Ok(Parsed::Text(error.render().to_string())),
         Err(error) => return Err(explain(&error, command, &BTreeMap::new())),
@@ -129,7 +129,9 @@ pub(crate) fn parse(command: &Command, arguments: &[OsString], environment: &Env
         }
     }
     extended.extend(arguments.iter().skip(1).cloned());
-    let matches = command.clone().try_get_matches_from(extended).map_err(|error| explain(&error, command, &origins))?;
+    // What is missing can be shown as missing.
+    let strict = if flags.get_flag("print_config") { relaxed } else { command.clone() };
+    let matches = strict.try_get_matches_from(extended).map_err(|error| explain(&error, command, &origins))?;
 
     let settings = command.get_arguments().filter(|argument| is_setting(argument)).map(|argument| {
         let id = argument.get_id().as_str();

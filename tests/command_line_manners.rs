@@ -1,0 +1,266 @@
+//! How the programs behave towards whoever called them: help, output, signals, locks, and the example configuration.
+
+#![allow(clippy::unwrap_used, reason = "a test may fail; clippy.toml does not reach its helper functions")]
+
+mod night;
+
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
+
+use night::{Place, read_all, run, succeed};
+use serde_json::Value;
+use test_support::{Fault, FaultProxy, Influxd, temp_dir};
+
+const PROGRAMS: [(&str, &str); 3] = [
+    ("backup", env!("CARGO_BIN_EXE_nightshard-backup")),
+    ("restore", env!("CARGO_BIN_EXE_nightshard-restore")),
+    ("dump", env!("CARGO_BIN_EXE_nightshard-dump")),
+];
+
+/// A program with nothing in its environment.
+fn bare(program: &str) -> Command {
+    let mut command = Command::new(program);
+    command.env_clear().env("TZ", "UTC");
+    command
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// A production with one shard.
+async fn source() -> Influxd {
+    let source = Influxd::start().await;
+    source.statement("CREATE DATABASE sensu_db").await;
+    source.write("sensu_db", "cpu,host=a load=1 1465646400000000000").await;
+    source
+}
+
+#[test]
+fn help_has_examples_and_every_exit_code_and_version_is_one_line() {
+    for (name, program) in PROGRAMS {
+        for flag in ["-h", "--help"] {
+            let output = bare(program).arg(flag).output().unwrap();
+            let help = text(&output.stdout);
+            assert!(output.status.success() && output.stderr.is_empty(), "{name} {flag}: {output:?}");
+            let status = help.split_once("Exit status:").expect("a section about exit codes").1;
+            for code in ["0", "1", "2", "3", "4", "5", "6", "75"] {
+                assert!(status.contains(&format!("\n  {code} ")), "{name} {flag}: {code} is missing in {status}");
+            }
+            assert!(help.contains(&format!("Examples:\n  nightshard-{name} ")), "{help}");
+        }
+        let output = bare(program).arg("--version").output().unwrap();
+        assert_eq!(text(&output.stdout), format!("nightshard-{name} {}\n", env!("CARGO_PKG_VERSION")));
+    }
+}
+
+#[test]
+fn nothing_is_offered_that_does_not_work_yet() {
+    let later = ["--label=x", "--replace", "--mode=online", "--format=csv", "--dry-run", "--prove", "--limit-rate=1"];
+    for (name, program) in PROGRAMS {
+        for option in later {
+            let output = bare(program).args(["x", option]).output().unwrap();
+            assert_eq!(output.status.code(), Some(2), "{name} {option}");
+        }
+    }
+}
+
+#[test]
+fn the_example_configuration_is_understood_line_by_line_and_names_every_key() {
+    let example = include_str!("../docs/nightshard.toml");
+    let folder = temp_dir();
+    let path = folder.path().join("nightshard.toml");
+    let show = |program: &str, content: &str| {
+        std::fs::write(&path, content).unwrap();
+        let output = bare(program).args(["--print-config", "--config"]).arg(&path).output().unwrap();
+        (output.status.code(), text(&output.stdout), text(&output.stderr))
+    };
+    let key_of = |line: &str| {
+        let (key, _) = line.strip_prefix('#').unwrap_or(line).split_once(" = ")?;
+        key.chars().all(|c| c.is_ascii_lowercase() || c == '_').then(|| key.to_owned())
+    };
+
+    let mut table = String::new();
+    let mut tried = 0;
+    for (number, line) in example.lines().enumerate() {
+        if line.starts_with('[') {
+            table = line.trim_matches(['[', ']']).to_owned();
+        }
+        let Some(key) = key_of(line) else { continue };
+        // This line counts, and of all others only those that do anyway and have another key.
+        let content: Vec<&str> = example
+            .lines()
+            .enumerate()
+            .filter(|(other, text)| *other == number || text.starts_with('#') || key_of(text).as_ref() != Some(&key))
+            .map(|(other, text)| if other == number { text.trim_start_matches('#') } else { text })
+            .collect();
+        for (name, program) in PROGRAMS.iter().filter(|(name, _)| table.is_empty() || *name == table) {
+            let (code, shown, stderr) = show(program, &content.join("\n"));
+            // A Swift without credentials is shown, and then said to lack them.
+            let wanted = if line.contains("\"swift:\"") { Some(2) } else { Some(0) };
+            assert_eq!(code, wanted, "{name}, line {}: {line}\n{stderr}", number + 1);
+            let taken = |line: &str| line.starts_with(&format!("{key} = ")) && line.ends_with("nightshard.toml");
+            let unknown = |line: &str| !line.starts_with(&format!("{key} = ")) && line != format!("# {key} is not set");
+            // What all may share need not concern each.
+            let foreign = table.is_empty() && shown.lines().all(unknown);
+            assert!(foreign || shown.lines().any(taken), "{name}: {line}\n{shown}");
+            tried += 1;
+        }
+    }
+    assert!(tried > 60, "{tried} lines were tried");
+    for (name, program) in PROGRAMS {
+        let (_, shown, _) = show(program, "");
+        for line in shown.lines() {
+            let unset = line.strip_prefix("# ").and_then(|line| line.strip_suffix(" is not set"));
+            let Some(key) = unset.map(str::to_owned).or_else(|| key_of(line)) else { continue };
+            // The night is a matter of the moment; a timer names it on its command line.
+            let explained =
+                example.lines().any(|line| key_of(line).as_ref() == Some(&key)) || key == "date" || key == "from";
+            assert!(explained, "{key} of {name} is not in docs/nightshard.toml");
+        }
+    }
+}
+
+#[test]
+fn print_config_shows_where_values_come_from_and_no_secret() {
+    let mut command = bare(PROGRAMS[0].1);
+    command.args(["--print-config", "--archive", "swift:", "--date", "night"]).envs([
+        ("NIGHTSHARD_SOURCE_USER", "admin"),
+        ("NIGHTSHARD_SOURCE_PASSWORD", "swordfish"),
+        ("OS_AUTH_URL", "http://keystone:5000/v3"),
+        ("OS_USERNAME", "backup"),
+        ("OS_PASSWORD", "swordfish"),
+        ("OS_PROJECT_NAME", "backups"),
+    ]);
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let shown = text(&output.stdout);
+    assert!(!shown.contains("swordfish") && !text(&output.stderr).contains("swordfish"), "{shown}");
+    let squeezed: Vec<String> =
+        shown.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
+    for line in [
+        "archive = \"swift:\" # command line",
+        "timezone = \"UTC\" # TZ",
+        "source_user = \"admin\" # NIGHTSHARD_SOURCE_USER",
+        "source_password = \"(hidden)\" # NIGHTSHARD_SOURCE_PASSWORD",
+        "date = \"night\" # command line",
+        "jobs = 4 # default",
+        "# username = \"backup\" # OS_USERNAME",
+        "# password = \"(hidden)\" # OS_PASSWORD",
+    ] {
+        assert!(squeezed.iter().any(|shown| shown == line), "{line} is not in\n{shown}");
+    }
+}
+
+#[test]
+fn a_reader_who_has_seen_enough_is_no_failure_but_a_full_disk_is() {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let status = bare(PROGRAMS[0].1).arg("--help").stdout(writer).status().unwrap();
+    assert_eq!(status.code(), Some(0));
+
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let output = bare(PROGRAMS[0].1).arg("--help").stdout(full).stderr(Stdio::piped()).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).contains("error: cannot write to stdout"), "{output:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stdout_carries_data_and_stderr_talk() {
+    let (source, place) = (source().await, Place::folder());
+    let backup = |flags: &[&str]| {
+        let mut command = place.command(env!("CARGO_BIN_EXE_nightshard-backup"));
+        command.args(["--source", &source.url(), "--snapshot-addr", &source.snapshot_address()]).args(flags);
+        command
+    };
+    // Quiet: nothing at all, so that cron has nothing to mail.
+    let output = run(backup(&["--quiet", "--date", "2016-06-11"])).await;
+    assert_eq!(
+        (output.status.code(), text(&output.stdout), text(&output.stderr)),
+        (Some(0), String::new(), String::new())
+    );
+    // For people: a summary, and what was done.
+    let output = run(backup(&["--date", "2016-06-12"])).await;
+    assert!(text(&output.stdout).starts_with("2016-06-12: "), "{output:?}");
+    assert!(text(&output.stderr).contains(" INFO "), "{output:?}");
+    // For the journal: lines without times, which it has itself.
+    let mut journal = backup(&["--date", "2016-06-13"]);
+    journal.env("JOURNAL_STREAM", "8:12345");
+    let output = run(journal).await;
+    assert!(text(&output.stderr).lines().all(|line| line.starts_with(" INFO ")), "{output:?}");
+    // For machines: one document, and lines of JSON, the error that ends it among them.
+    let output = run(backup(&["--json", "--log-format", "json", "--date", "2016-06-14"])).await;
+    assert_eq!(serde_json::from_slice::<Value>(&output.stdout).unwrap()["container"], "2016-06-14");
+    let output = run(backup(&["--json", "--log-format", "json", "--date", "2016-06-14"])).await;
+    let lines: Vec<Value> = text(&output.stderr).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let last = lines.last().unwrap();
+    assert_eq!((output.status.code(), last["level"].as_str()), (Some(1), Some("ERROR")));
+    assert!(last["message"].as_str().unwrap().contains("is sealed already"), "{last}");
+    assert!(last["hint"].as_str().unwrap().contains("--if-missing"), "{last}");
+}
+
+/// Ends a backup by a signal while a shard is on its way.
+async fn interrupted(signal: &str) -> (Place, Output) {
+    let (source, place) = (source().await, Place::folder());
+    let proxy = FaultProxy::start(source.snapshot_address()).await;
+    // Listings pass, they are shorter; a shard's tar does not.
+    proxy.set(Fault::StallAnswer(2048));
+    let mut command = place.backup_through(&source, &proxy.address());
+    command.args(["--date", "2016-06-11"]).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let child = command.spawn().unwrap();
+    let pid = child.id().to_string();
+    let spooled = || {
+        let mut files = std::collections::BTreeMap::new();
+        read_all(&place.path("spool"), &place.path("spool"), &mut files);
+        files.values().any(|content| !content.is_empty())
+    };
+    tokio::time::timeout(Duration::from_secs(60), async {
+        while !spooled() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await
+    .expect("a shard in the spool");
+    assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());
+    let output = tokio::task::spawn_blocking(move || child.wait_with_output().unwrap()).await.unwrap();
+    (place, output)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_signal_ends_the_run_cleans_the_spool_and_seals_nothing() {
+    for (signal, code) in [("-TERM", 143), ("-INT", 130), ("-HUP", 129)] {
+        let (place, output) = interrupted(signal).await;
+        assert_eq!((output.status.code(), output.status.signal()), (Some(code), None), "{output:?}");
+        let said = text(&output.stderr);
+        assert!(said.contains(&format!("error: ended by SIG{}", signal.trim_start_matches('-'))), "{said}");
+        assert!(said.contains("hint: "), "{said}");
+        assert!(output.stdout.is_empty(), "{output:?}");
+        assert_eq!(std::fs::read_dir(place.path("spool")).unwrap().count(), 0, "{signal}");
+        assert!(!place.contents("2016-06-11").keys().any(|name| name.contains("/manifests/")), "{signal}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restore_and_a_dump_of_one_target_exclude_each_other_whoever_runs_them() {
+    let (source, target, place) = (source().await, Influxd::start().await, Place::folder());
+    let mut backup = place.backup(&source);
+    backup.args(["--date", "2016-06-11"]);
+    succeed(backup).await;
+    let name = jobs::lock::target_name(&target.url().parse().unwrap());
+    let locks = place.path("locks");
+    let (mut restore, mut dump) = (place.restore(&target), place.dump(&target));
+    restore.args(["--date", "2016-06-11"]);
+    dump.args(["cpu", "--date", "2016-06-11"]);
+    // A dump shares the target with other dumps, a restore with nobody.
+    let held = jobs::Lock::shared(&locks, &name).unwrap();
+    let refused_restore = run(restore).await;
+    drop(held);
+    let _held = jobs::Lock::exclusive(&locks, &name).unwrap();
+    for output in [refused_restore, run(dump).await] {
+        assert_eq!(output.status.code(), Some(6), "{output:?}");
+        let said = text(&output.stderr);
+        assert!(said.contains("error: another run on this machine holds the lock"), "{said}");
+        assert!(said.contains("hint: wait until it has ended"), "{said}");
+    }
+}
