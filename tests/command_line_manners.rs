@@ -200,6 +200,37 @@ async fn stdout_carries_data_and_stderr_talk() {
     assert!(last["hint"].as_str().unwrap().contains("--if-missing"), "{last}");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_failed_besides_what_went_well_is_named_and_is_exit_3() {
+    let (source, place) = (source().await, Place::folder());
+    let mut dump = place.command(env!("CARGO_BIN_EXE_nightshard-dump"));
+    dump.env_remove("NIGHTSHARD_ARCHIVE").args(["cpu", "nothing", "--no-upload", "--output", "here"]);
+    dump.args(["--target", &source.url(), "--date", "2016-06-11"]);
+    let output = run(dump).await;
+    assert_eq!(output.status.code(), Some(3), "{output:?}");
+    assert!(text(&output.stdout).starts_with("cpu: 1 records"), "{output:?}");
+    assert!(text(&output.stderr).lines().any(|line| line.contains("ERROR") && line.contains("nothing")), "{output:?}");
+    assert_eq!(std::fs::read_dir(place.path("here")).unwrap().count(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_most_talkative_log_tells_no_secret() {
+    let (source, keystone) = (source().await, test_support::keystone());
+    for (place, secret) in
+        [(Place::swift_version1(), test_support::tempauth().key), (Place::swift_keystone(), keystone.password)]
+    {
+        let mut backup = place.backup(&source);
+        backup.args(["-vv", "--date", "2016-06-11"]);
+        let output = run(backup).await;
+        let said = text(&output.stderr);
+        assert!(output.status.success(), "{said}");
+        // Tokens of Keystone and of Swift begin like this.
+        for secret in [secret.as_str(), "gAAAAA", "AUTH_tk"] {
+            assert!(!said.contains(secret), "{secret} is in\n{said}");
+        }
+    }
+}
+
 /// Ends a backup by a signal while a shard is on its way.
 async fn interrupted(signal: &str) -> (Place, Output) {
     let (source, place) = (source().await, Place::folder());
