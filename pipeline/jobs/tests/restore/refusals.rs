@@ -1,1 +1,289 @@
 //! Refused, with nothing changed.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use archive::records::{RunState, RunningMarker};
+use archive::{Document, names};
+use jobs::restore::{self, Config, Directories};
+use jobs::{Error, Event, Kind, Lock, Progress, lock};
+use store::StoreExt;
+use test_support::{Influxd, temp_dir};
+
+use crate::bench::{Bench, NIGHT, assert_clean, fill, influx, metastore, now, points};
+
+/// Commands that leave a trace, so that a test can say that the server was left alone.
+fn traced(bench: &Bench, config: Config) -> Config {
+    let trace = bench.folder.path().join("touched");
+    let touch = |command: &str| format!("touch {}; {command}", trace.display());
+    let (stop_command, start_command) = (touch(&config.stop_command), touch(&config.start_command));
+    Config { stop_command, start_command, ..config }
+}
+
+/// The restore ends so, and the target was neither stopped nor changed.
+async fn assert_refused(bench: &Bench, config: Config, target: &Influxd, kind: Kind, message: &str) -> Error {
+    let before = fs::read(target.meta_dir().join("meta.db")).unwrap();
+    let error = bench.restore_with(traced(bench, config), target).await.unwrap_err();
+    assert_eq!(error.kind(), kind, "{error}");
+    assert!(error.to_string().contains(message), "{error}");
+    assert!(error.hint_text().is_some(), "{error}");
+    assert!(!bench.folder.path().join("touched").exists(), "the target was stopped or started");
+    assert_eq!(fs::read(target.meta_dir().join("meta.db")).unwrap(), before);
+    assert_clean(target);
+    error
+}
+
+#[tokio::test]
+async fn the_source_is_never_restored_onto() {
+    let source = Influxd::start().await;
+    fill(&source, "sensu_db", 2).await;
+    let bench = Bench::with_night_of(&source).await;
+    let config = Config { first_restore: true, ..bench.config(&source) };
+    let message = "the target is the server that the backup came from";
+    assert_refused(&bench, config, &source, Kind::Usage, message).await;
+    // Nor when it does not answer: its files tell who it is.
+    source.stop();
+    let mut config = Config { first_restore: true, ..bench.config(&source) };
+    config.directories.influx_config = Some(source.config().to_owned());
+    config.place.host = String::from_utf8(Command::new("hostname").output().unwrap().stdout).unwrap().trim().to_owned();
+    assert_refused(&bench, config, &source, Kind::Usage, message).await;
+}
+
+#[tokio::test]
+async fn a_twin_of_the_source_gets_an_id_of_its_own_when_told_so_once() {
+    let source = Influxd::start().await;
+    fill(&source, "sensu_db", 2).await;
+    let bench = Bench::with_night_of(&source).await;
+    source.stop();
+    let base = temp_dir();
+    for folder in ["meta", "data", "wal"] {
+        let from = source.meta_dir().with_file_name(folder);
+        assert!(Command::new("cp").arg("-a").arg(from).arg(base.path()).status().unwrap().success());
+    }
+    source.restart().await;
+    let twin = Influxd::options().base(base.path()).start().await;
+    let id = metastore(&twin).cluster_id;
+    assert_eq!(id, metastore(&source).cluster_id);
+
+    let config = bench.config(&twin);
+    assert_refused(&bench, config, &twin, Kind::Usage, "has the cluster id of the backup's source").await;
+    let config = Config { first_restore: true, ..bench.config(&twin) };
+    bench.restore_with(config, &twin).await.unwrap();
+    assert_ne!(metastore(&twin).cluster_id, id);
+    assert_eq!(points(&twin, "sensu_db").await, points(&source, "sensu_db").await);
+    bench.restore(&twin).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_database_that_we_did_not_restore_is_replaced_only_when_told_so_once() {
+    let source = Influxd::start().await;
+    fill(&source, "sensu_db", 2).await;
+    let bench = Bench::with_night_of(&source).await;
+    let target = Influxd::start().await;
+    fill(&target, "sensu_db", 1).await;
+    let message = "the target holds a database sensu_db which was not restored by this program";
+    assert_refused(&bench, bench.config(&target), &target, Kind::Usage, message).await;
+    let config = Config { first_restore: true, ..bench.config(&target) };
+    bench.restore_with(config, &target).await.unwrap();
+    bench.restore(&target).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_night_that_is_not_there_or_cannot_be_read_is_refused() {
+    let source = Influxd::start().await;
+    fill(&source, "sensu_db", 1).await;
+    let bench = Bench::with_night_of(&source).await;
+    let target = Influxd::start().await;
+
+    let config = Config { date: "2016-06-10".parse().unwrap(), ..bench.config(&target) };
+    assert_refused(&bench, config, &target, Kind::Missing, "there is no backup in 2016-06-10").await;
+
+    let mut config = bench.config(&target);
+    config.calendar.time_zone = chrono_tz::Europe::Berlin;
+    assert_refused(&bench, config, &target, Kind::Usage, "counts days in UTC, this run in Europe/Berlin").await;
+
+    let config = Config { databases: vec!["nosuch".to_owned()], ..bench.config(&target) };
+    let error = assert_refused(&bench, config, &target, Kind::Usage, "has no database nosuch").await;
+    assert_eq!(error.hint_text(), Some("it has: sensu_db"));
+
+    let config = Config { databases: vec!["nightshard".to_owned()], ..bench.config(&target) };
+    assert_refused(&bench, config, &target, Kind::Usage, "cannot be restored").await;
+
+    let manifest = edit(&bench, |manifest| manifest["format"] = "nightshard-archive/2".into()).await;
+    assert_refused(&bench, bench.config(&target), &target, Kind::Usage, "has the format").await;
+    assert!(manifest.contains("nightshard-archive/2"));
+}
+
+/// Changes the night's manifest as no program of ours ever does.
+async fn edit(bench: &Bench, change: impl FnOnce(&mut serde_json::Value)) -> String {
+    let name = names::backup_manifest(NIGHT);
+    let bytes = bench.store.get_bytes(NIGHT, &name, 1 << 20).await.unwrap();
+    let mut manifest = serde_json::from_slice(&bytes).unwrap();
+    change(&mut manifest);
+    let text = manifest.to_string();
+    bench.store.put_bytes(NIGHT, &name, text.clone().into()).await.unwrap();
+    text
+}
+
+#[tokio::test]
+async fn a_disk_without_room_is_refused_before_anything_is_downloaded() {
+    let source = Influxd::start().await;
+    fill(&source, "sensu_db", 1).await;
+    let bench = Bench::with_night_of(&source).await;
+    let target = Influxd::start().await;
+    edit(&bench, |manifest| {
+        for object in manifest["objects"].as_array_mut().unwrap() {
+            if object["kind"] == "shard" {
+                object["bytes"] = (1u64 << 60).into();
+            }
+        }
+    })
+    .await;
+    assert_refused(&bench, bench.config(&target), &target, Kind::Failed, "and the night needs 115292150").await;
+}
+
+#[tokio::test]
+async fn directories_of_another_server_are_refused() {
+    let source = Influxd::start().await;
+    fill(&source, "sensu_db", 1).await;
+    let bench = Bench::with_night_of(&source).await;
+    let (target, other) = (Influxd::start().await, Influxd::start().await);
+
+    let directories = Directories { data: Some(other.data_dir()), ..Directories::default() };
+    let config = Config { directories, ..bench.config(&target) };
+    assert_refused(&bench, config, &target, Kind::Usage, "the target's data directory is").await;
+
+    let directories = Directories { influx_config: Some(other.config().to_owned()), ..Directories::default() };
+    let config = Config { directories, ..bench.config(&target) };
+    assert_refused(&bench, config, &target, Kind::Usage, "the target's meta directory is").await;
+
+    // The server's own directories, but another's metastore in them, as on another machine with the same paths.
+    let own = fs::read(target.meta_dir().join("meta.db")).unwrap();
+    fs::copy(other.meta_dir().join("meta.db"), target.meta_dir().join("meta.db")).unwrap();
+    assert_refused(&bench, bench.config(&target), &target, Kind::Usage, "is not the metastore of the server at").await;
+    // A metastore with something in it that we do not know: field 99.
+    fs::write(target.meta_dir().join("meta.db"), [own.as_slice(), &[0x98, 0x06, 0x01]].concat()).unwrap();
+    assert_refused(&bench, bench.config(&target), &target, Kind::Failed, "holds more than this version knows").await;
+}
+
+#[tokio::test]
+async fn a_server_that_does_not_answer_and_whose_directories_nobody_knows_is_refused() {
+    let source = Influxd::start().await;
+    fill(&source, "sensu_db", 1).await;
+    let bench = Bench::with_night_of(&source).await;
+    let target = Influxd::start().await;
+    target.stop();
+    let error = assert_refused(&bench, bench.config(&target), &target, Kind::Usage, "it was not given").await;
+    assert!(error.hint_text().unwrap().contains("--influx-config"), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_second_restore_and_one_during_a_dump_are_locked_out() {
+    let source = Influxd::start().await;
+    fill(&source, "sensu_db", 1).await;
+    let bench = Bench::with_night_of(&source).await;
+    let target = Influxd::start().await;
+    let config = bench.config(&target);
+    let dump = Lock::shared(&config.place.locks, &lock::target_name(influx(&target).url())).unwrap();
+    assert_refused(&bench, config, &target, Kind::Locked, "holds the lock").await;
+    drop(dump);
+    let (one, other) = tokio::join!(bench.restore(&target), bench.restore(&target));
+    let mut ends = [one.map(drop).map_err(|error| error.kind()), other.map(drop).map_err(|error| error.kind())];
+    ends.sort_by_key(Result::is_err);
+    assert_eq!(ends, [Ok(()), Err(Kind::Locked)]);
+}
+
+/// Remembers what was said.
+#[derive(Default)]
+struct Said(Mutex<Vec<String>>);
+
+impl Progress for Said {
+    fn report(&self, event: Event<'_>) {
+        if let Event::Waiting(text) | Event::Warning(text) = event {
+            self.0.lock().unwrap().push(text.to_owned());
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_night_to_come_is_waited_for_over_the_errors_of_its_runs() {
+    let source = Influxd::start().await;
+    fill(&source, "sensu_db", 1).await;
+    let sealed = Bench::with_night_of(&source).await;
+    let bench = Bench::new();
+    let target = Influxd::start().await;
+    let said = Arc::new(Said::default());
+    let config = Config { wait: Some(Duration::from_secs(60)), ..bench.config(&target) };
+    let restoring = restore::run(config, now(), Arc::clone(&bench.store), influx(&target), Arc::<Said>::clone(&said));
+    let until_said = |text: &'static str| {
+        let said = Arc::clone(&said);
+        async move {
+            while !said.0.lock().unwrap().iter().any(|line| line.contains(text)) {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        }
+    };
+    let backing_up = async {
+        until_said("nothing is there yet").await;
+        bench.store.create_container(NIGHT).await.unwrap();
+        let mut marker = RunningMarker {
+            format: RunningMarker::FORMAT.to_owned(),
+            id: "aa".to_owned(),
+            writer: bench.place("db1").writer,
+            host: "db1".to_owned(),
+            process: 7,
+            cluster_id: "1".to_owned(),
+            databases: Vec::new(),
+            started: now(),
+            state: RunState::Running,
+        };
+        let name = names::running_marker(NIGHT, "aa");
+        archive::replace(bench.store.as_ref(), NIGHT, &name, &marker).await.unwrap();
+        until_said("STATUS_BACKING_UP, on db1 (process 7)").await;
+        marker.state = RunState::Failed { error: "cannot upload".to_owned() };
+        archive::replace(bench.store.as_ref(), NIGHT, &name, &marker).await.unwrap();
+        until_said("STATUS_ERROR, cannot upload").await;
+        // Another run makes it good, and its seal comes last.
+        let from = sealed.folder.path().join("archive").join(NIGHT);
+        let to = bench.folder.path().join("archive").join(NIGHT);
+        for part in ["shards", "manifests"] {
+            copy_folder(&from.join(NIGHT).join(part), &to.join(NIGHT).join(part));
+        }
+    };
+    let (restored, ()) = tokio::join!(restoring, backing_up);
+    assert_eq!(restored.unwrap().shards, 1);
+}
+
+fn copy_folder(from: &Path, to: &Path) {
+    fs::create_dir_all(to.parent().unwrap()).unwrap();
+    assert!(Command::new("cp").arg("-a").arg(from).arg(to).status().unwrap().success());
+}
+
+#[tokio::test]
+async fn waiting_ends() {
+    let bench = Bench::new();
+    let target = Influxd::start().await;
+    let config = Config { wait: Some(Duration::from_millis(300)), ..bench.config(&target) };
+    assert_refused(&bench, config, &target, Kind::Missing, "there is no backup in 2016-06-11").await;
+}
+
+#[tokio::test]
+async fn names_that_lead_elsewhere_are_damage() {
+    let source = Influxd::start().await;
+    fill(&source, "sensu_db", 1).await;
+    let target = Influxd::start().await;
+    for name in ["../../etc", "..", ".nightshard", "a/b", ""] {
+        let bench = Bench::with_night_of(&source).await;
+        edit(&bench, |manifest| {
+            manifest["databases"] = serde_json::json!([name]);
+            for object in manifest["objects"].as_array_mut().unwrap() {
+                object["database"] = name.into();
+            }
+        })
+        .await;
+        assert_refused(&bench, bench.config(&target), &target, Kind::Damage, "cannot be a database").await;
+    }
+}
