@@ -129,6 +129,7 @@ impl<'a> Server<'a> {
             .stdin(Stdio::null())
             .stdout(copy()?)
             .stderr(copy()?)
+            .kill_on_drop(true)
             .spawn()
             .map_err(|error| failed(&error))?;
         let Ok(ended) = timeout(self.config.start_timeout, child.wait()).await else {

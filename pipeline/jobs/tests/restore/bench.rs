@@ -6,14 +6,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use archive::manifest::Writer;
-use archive::{Calendar, ContainerPattern, Date};
+use archive::{Calendar, ContainerPattern, Date, names};
 use chrono::{DateTime, NaiveTime, Utc};
 use influx::Influx;
 use influx::metastore::Data;
 use jobs::restore::{self, Config, Directories, Outcome};
 use jobs::{Error, Place, backup};
 use serde_json::Value;
-use store::{Folder, Store};
+use store::{Folder, Store, StoreExt};
 use test_support::{Influxd, TempDir, temp_dir};
 
 pub(crate) const NIGHT: &str = "2016-06-11";
@@ -175,4 +175,15 @@ pub(crate) fn assert_clean(influxd: &Influxd) {
             assert!(!name.starts_with('.'), "{name} is left in {}", folder.display());
         }
     }
+}
+
+/// Changes the night's manifest as no program of ours ever does.
+pub(crate) async fn edit(bench: &Bench, change: impl FnOnce(&mut serde_json::Value)) -> String {
+    let name = names::backup_manifest(NIGHT);
+    let bytes = bench.store.get_bytes(NIGHT, &name, 1 << 20).await.unwrap();
+    let mut manifest = serde_json::from_slice(&bytes).unwrap();
+    change(&mut manifest);
+    let text = manifest.to_string();
+    bench.store.put_bytes(NIGHT, &name, text.clone().into()).await.unwrap();
+    text
 }

@@ -1,1 +1,256 @@
-//! What goes wrong on the way, and what is left then.
+//! What goes wrong once the target is stopped, and what is left then.
+
+use std::fs;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use archive::names;
+use jobs::restore::{self, Config, Directories};
+use jobs::{Kind, loaded};
+use serde_json::Value;
+use store::StoreExt;
+use test_support::Influxd;
+
+use crate::bench::{Bench, MIDNIGHT, NIGHT, assert_clean, count, edit, fill, influx, lines, metastore, now, points};
+
+/// Does something else the first time.
+fn once(bench: &Bench, first: &str, then: &str) -> String {
+    let flag = bench.folder.path().join("once").display().to_string();
+    format!("if [ -e {flag} ]; then {then}; else touch {flag}; {first}; fi")
+}
+
+/// A target that holds a night, and a bench with the next one, which is another.
+async fn two_nights() -> (Influxd, Influxd, Bench) {
+    let source = Influxd::start().await;
+    fill(&source, "sensu_db", 3).await;
+    let target = Influxd::start().await;
+    fill(&target, "other", 2).await;
+    Bench::with_night_of(&source).await.restore(&target).await.unwrap();
+    source.write("sensu_db", &lines(5, 7)).await;
+    let bench = Bench::with_night_of(&source).await;
+    (source, target, bench)
+}
+
+/// The restore fails with these words, and the target is as it was before.
+async fn assert_back(bench: &Bench, config: Config, target: &Influxd, words: &[&str]) {
+    let before = (points(target, "sensu_db").await, points(target, "other").await, metastore(target).databases);
+    let loaded_before = loaded::read(&influx(target)).await.unwrap();
+    assert!(loaded_before.is_some());
+    let error = bench.restore_with(config, target).await.unwrap_err();
+    assert_eq!(error.kind(), Kind::Failed, "{error}");
+    for word in words {
+        assert!(error.to_string().contains(word), "{error}");
+    }
+    let after = (points(target, "sensu_db").await, points(target, "other").await, metastore(target).databases);
+    assert_eq!(after, before);
+    assert_eq!(loaded::read(&influx(target)).await.unwrap(), loaded_before);
+    assert_clean(target);
+}
+
+const BACK: &str = "the target's old state is back, and answers";
+
+#[tokio::test]
+async fn the_old_state_comes_back_when_the_new_one_does_not_start() {
+    let (source, target, bench) = two_nights().await;
+    let config = bench.config(&target);
+    let start_command = once(&bench, "echo no such unit; exit 5", &config.start_command);
+    assert_back(&bench, Config { start_command, ..config }, &target, &["exit status: 5): no such unit", BACK]).await;
+    // The same command again does it.
+    bench.restore(&target).await.unwrap();
+    assert_eq!(points(&target, "sensu_db").await, points(&source, "sensu_db").await);
+}
+
+#[tokio::test]
+async fn the_old_state_comes_back_when_the_new_one_does_not_answer() {
+    let (_source, target, bench) = two_nights().await;
+    let config = bench.config(&target);
+    let start_command = once(&bench, "true", &config.start_command);
+    let config = Config { start_command, start_timeout: Duration::from_secs(3), ..config };
+    assert_back(&bench, config, &target, &["the target does not answer at", BACK]).await;
+}
+
+#[tokio::test]
+async fn the_old_state_comes_back_when_a_shard_does_not_answer() {
+    let (_source, target, bench) = two_nights().await;
+    // A night that was damaged before it was sealed: digests and tar are right, but a TSM file has no header.
+    let name = names::shard(NIGHT, "sensu_db", "default", 2);
+    let mut bytes = bench.store.get_bytes(NIGHT, &name, 1 << 20).await.unwrap().to_vec();
+    let mut offset = 0;
+    edit(&bench, |manifest| {
+        let object = shard(manifest, &name);
+        offset = usize::try_from(object["files"][0]["offset"].as_u64().unwrap()).unwrap();
+        bytes[offset..offset + 4].fill(0);
+        object["sha256"] = hex::encode(store::Digests::of(&bytes, None).sha256).into();
+    })
+    .await;
+    bench.store.put_bytes(NIGHT, &name, bytes.into()).await.unwrap();
+    assert_back(
+        &bench,
+        bench.config(&target),
+        &target,
+        &["of sensu_db.default is not there: the server does not open it", BACK],
+    )
+    .await;
+}
+
+fn shard<'a>(manifest: &'a mut Value, name: &str) -> &'a mut Value {
+    let objects = manifest["objects"].as_array_mut().unwrap();
+    objects.iter_mut().find(|object| object["name"] == name).unwrap()
+}
+
+#[tokio::test]
+async fn a_target_that_does_not_stop_is_left_alone() {
+    let (_source, target, bench) = two_nights().await;
+    for (stop_command, words) in
+        [("true", "it answers at"), ("echo not me; exit 3", "exit status: 3): not me: it answers")]
+    {
+        let start_timeout = Duration::from_secs(1);
+        let config = Config { stop_command: stop_command.to_owned(), start_timeout, ..bench.config(&target) };
+        assert_back(&bench, config, &target, &["the target is not stopped by", words]).await;
+    }
+    // Nor is one whose files somebody else has open, be it with its ports closed.
+    let config = bench.config(&target);
+    let file = target.data_dir().join("sensu_db/_series/00/0000");
+    let held = bench.folder.path().join("held");
+    let stop_command = format!(
+        "{}; (exec tail -f {} >/dev/null 2>&1 & echo $! >{})",
+        config.stop_command,
+        file.display(),
+        held.display()
+    );
+    let config = Config { stop_command, start_timeout: Duration::from_secs(1), ..config };
+    let error = bench.restore_with(config, &target).await.unwrap_err();
+    assert!(error.to_string().contains("(tail) has"), "{error}");
+    let tail = fs::read_to_string(held).unwrap();
+    assert!(std::process::Command::new("kill").arg(tail.trim()).status().unwrap().success());
+}
+
+#[tokio::test]
+async fn the_end_of_the_process_is_waited_for() {
+    let (source, target, bench) = two_nights().await;
+    let pid = target.config().with_file_name("influxd.pid");
+    let config = Config { stop_command: format!("kill $(cat {})", pid.display()), ..bench.config(&target) };
+    bench.restore_with(config, &target).await.unwrap();
+    assert_eq!(points(&target, "sensu_db").await, points(&source, "sensu_db").await);
+}
+
+#[tokio::test]
+async fn a_broken_intermediary_heals_itself() {
+    let (source, target, bench) = two_nights().await;
+    target.kill();
+    // Half of its files are gone, and there is rubbish in the rest; the stop command has nothing to stop.
+    fs::remove_dir_all(target.data_dir().join("sensu_db/_series")).unwrap();
+    for entry in fs::read_dir(target.data_dir().join("sensu_db/default")).unwrap() {
+        fs::write(entry.unwrap().path().join("000000001-000000001.tsm"), "rubbish").unwrap();
+    }
+    let directories = Directories { influx_config: Some(target.config().to_owned()), ..Directories::default() };
+    let config = Config { directories, stop_command: "false".to_owned(), ..bench.config(&target) };
+    bench.restore_with(config, &target).await.unwrap();
+    assert_eq!(points(&target, "sensu_db").await, points(&source, "sensu_db").await);
+    assert_eq!(count(&points(&target, "other").await), 40);
+    assert_clean(&target);
+}
+
+/// Runs a restore until it starts the server, and no further, as if the machine had lost its power.
+async fn cut_off_before_start(bench: &Bench, config: Config, target: &Influxd) {
+    let flag = bench.folder.path().join("starting");
+    let start_command = format!("touch {}; exec sleep 1000", flag.display());
+    let config = Config { start_command, ..config };
+    let run = restore::run(config, now(), Arc::clone(&bench.store), influx(target), Arc::new(()));
+    let run = tokio::spawn(run);
+    while !flag.exists() {
+        assert!(!run.is_finished(), "{:?}", run.await);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    run.abort();
+    assert!(run.await.unwrap_err().is_cancelled());
+    assert!(!target.is_running());
+}
+
+fn journal(target: &Influxd) -> PathBuf {
+    target.data_dir().join(".nightshard/journal.json")
+}
+
+#[tokio::test]
+async fn a_restore_that_was_cut_off_claims_nothing_and_the_next_one_finishes_it() {
+    let (source, target, bench) = two_nights().await;
+    cut_off_before_start(&bench, bench.config(&target), &target).await;
+    assert!(journal(&target).exists());
+    // Somebody starts the server by hand, and others write into it.
+    target.restart().await;
+    assert_eq!(loaded::read(&influx(&target)).await.unwrap(), None, "no dump may take this for a night");
+    let later = MIDNIGHT + 400 * 86_400_000_000_000;
+    target.write("other", &format!("cpu,host=h1 idle=5 {later}")).await;
+
+    bench.restore(&target).await.unwrap();
+    assert_eq!(points(&target, "sensu_db").await, points(&source, "sensu_db").await);
+    assert_eq!(count(&points(&target, "other").await), 41, "what others wrote meanwhile stays");
+    assert_eq!(loaded::read(&influx(&target)).await.unwrap().unwrap().container, NIGHT);
+    assert_clean(&target);
+}
+
+#[tokio::test]
+async fn directories_that_a_cut_off_restore_moved_aside_come_back() {
+    let source = Influxd::start().await;
+    fill(&source, "one", 2).await;
+    fill(&source, "two", 2).await;
+    let bench = Bench::with_night_of(&source).await;
+    let target = Influxd::start().await;
+    fill(&target, "two", 7).await;
+    let two = points(&target, "two").await;
+    target.restart().await;
+    let before = fs::read(target.meta_dir().join("meta.db")).unwrap();
+    let config = Config { first_restore: true, ..bench.config(&target) };
+    cut_off_before_start(&bench, config, &target).await;
+    // As if it had ended a moment earlier: everything aside, the new metastore not yet written.
+    fs::write(target.meta_dir().join("meta.db"), before).unwrap();
+    let mut written: Value = serde_json::from_slice(&fs::read(journal(&target)).unwrap()).unwrap();
+    written["written"] = false.into();
+    fs::write(journal(&target), written.to_string()).unwrap();
+
+    // The next run is for one database only, and need not be told that we were here.
+    let directories = Directories { influx_config: Some(target.config().to_owned()), ..Directories::default() };
+    let config = Config { databases: vec!["one".to_owned()], directories, ..bench.config(&target) };
+    bench.restore_with(config, &target).await.unwrap();
+    assert_eq!(points(&target, "one").await, points(&source, "one").await);
+    assert_eq!(points(&target, "two").await, two, "what was aside is back");
+    assert_clean(&target);
+}
+
+#[tokio::test]
+async fn what_was_dropped_first_does_not_come_back_and_the_error_says_so() {
+    let (source, target, bench) = two_nights().await;
+    let config = bench.config(&target);
+    let start_command = once(&bench, "exit 1", &config.start_command);
+    let config = Config { start_command, drop_first: true, ..config };
+    let error = bench.restore_with(config, &target).await.unwrap_err();
+    assert!(error.to_string().contains("had been dropped first"), "{error}");
+    assert_eq!(count(&points(&target, "other").await), 40);
+    assert_eq!(loaded::read(&influx(&target)).await.unwrap(), None);
+    assert_clean(&target);
+    bench.restore(&target).await.unwrap();
+    assert_eq!(points(&target, "sensu_db").await, points(&source, "sensu_db").await);
+}
+
+#[tokio::test]
+async fn a_record_that_cannot_be_written_is_a_failure_of_its_own() {
+    let source = Influxd::start().await;
+    fill(&source, "sensu_db", 1).await;
+    let bench = Bench::with_night_of(&source).await;
+    let target = Influxd::options().hostname("intermediary").start().await;
+    // A folder stands where the record should be.
+    bench
+        .store
+        .put_bytes(NIGHT, &format!("{}/x", names::restore_record(NIGHT, "intermediary")), "x".into())
+        .await
+        .unwrap();
+    let outcome = bench.restore(&target).await.unwrap();
+    assert_eq!(outcome.failures().len(), 1, "{outcome:?}");
+    assert!(
+        outcome.summary().contains("\nfailed: cannot write 2016-06-11/manifests/restore.intermediary.json"),
+        "{}",
+        outcome.summary()
+    );
+    assert!(loaded::read(&influx(&target)).await.unwrap().is_some());
+}

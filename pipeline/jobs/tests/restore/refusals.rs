@@ -13,7 +13,7 @@ use jobs::{Error, Event, Kind, Lock, Progress, lock};
 use store::StoreExt;
 use test_support::{Influxd, temp_dir};
 
-use crate::bench::{Bench, NIGHT, assert_clean, fill, influx, metastore, now, points};
+use crate::bench::{Bench, NIGHT, assert_clean, edit, fill, influx, metastore, now, points};
 
 /// Commands that leave a trace, so that a test can say that the server was left alone.
 fn traced(bench: &Bench, config: Config) -> Config {
@@ -115,17 +115,6 @@ async fn a_night_that_is_not_there_or_cannot_be_read_is_refused() {
     let manifest = edit(&bench, |manifest| manifest["format"] = "nightshard-archive/2".into()).await;
     assert_refused(&bench, bench.config(&target), &target, Kind::Usage, "has the format").await;
     assert!(manifest.contains("nightshard-archive/2"));
-}
-
-/// Changes the night's manifest as no program of ours ever does.
-async fn edit(bench: &Bench, change: impl FnOnce(&mut serde_json::Value)) -> String {
-    let name = names::backup_manifest(NIGHT);
-    let bytes = bench.store.get_bytes(NIGHT, &name, 1 << 20).await.unwrap();
-    let mut manifest = serde_json::from_slice(&bytes).unwrap();
-    change(&mut manifest);
-    let text = manifest.to_string();
-    bench.store.put_bytes(NIGHT, &name, text.clone().into()).await.unwrap();
-    text
 }
 
 #[tokio::test]
@@ -286,4 +275,43 @@ async fn names_that_lead_elsewhere_are_damage() {
         .await;
         assert_refused(&bench, bench.config(&target), &target, Kind::Damage, "cannot be a database").await;
     }
+}
+
+#[tokio::test]
+async fn a_damaged_night_is_refused_while_the_target_goes_on() {
+    let source = Influxd::start().await;
+    fill(&source, "sensu_db", 4).await;
+    let target = Influxd::start().await;
+    fill(&target, "sensu_db", 1).await;
+    let name = names::shard(NIGHT, "sensu_db", "default", 3);
+    type Change = fn(Vec<u8>) -> Vec<u8>;
+    let damage: [(&str, &str, Change); 4] = [
+        (&name, "its SHA-256 is not that of the manifest", |mut bytes| {
+            bytes[600] ^= 1;
+            bytes
+        }),
+        (&name, "no tar header at byte 0", |mut bytes| {
+            bytes[0] ^= 1;
+            bytes
+        }),
+        (&name, "bytes instead of", |mut bytes| {
+            bytes.truncate(1000);
+            bytes
+        }),
+        ("2016-06-11/shards/meta.00", "its SHA-256 is not that of the manifest", |mut bytes| {
+            bytes[40] ^= 1;
+            bytes
+        }),
+    ];
+    for (name, message, change) in damage {
+        let bench = Bench::with_night_of(&source).await;
+        let bytes = bench.store.get_bytes(NIGHT, name, 1 << 20).await.unwrap().to_vec();
+        bench.store.put_bytes(NIGHT, name, change(bytes).into()).await.unwrap();
+        let config = Config { first_restore: true, ..bench.config(&target) };
+        assert_refused(&bench, config, &target, Kind::Damage, message).await;
+    }
+    let bench = Bench::with_night_of(&source).await;
+    bench.store.delete(NIGHT, &name).await.unwrap();
+    let config = Config { first_restore: true, ..bench.config(&target) };
+    assert_refused(&bench, config, &target, Kind::Damage, "it does not exist").await;
 }
