@@ -53,8 +53,11 @@ impl Selection {
             .map(|(object, shard)| (object.clone(), shard.clone()))
             .collect();
         shards.sort_by_key(|(object, shard)| (std::cmp::Reverse(object.bytes), shard.shard_id));
+        for name in &databases {
+            check_database(&metastore, &manifest.container, name)?;
+        }
         for (object, shard) in &shards {
-            check(&metastore, object, shard)?;
+            check_shard(&metastore, object, shard)?;
         }
         let bytes = shards.iter().map(|(object, _)| object.bytes).sum();
         Ok(Selection { manifest, manifest_sha256, databases, shards, bytes, metastore })
@@ -102,24 +105,34 @@ async fn metastore(store: &dyn Store, manifest: &BackupManifest) -> Result<Data,
     Ok(framed.data)
 }
 
-/// The manifest's word on a shard must be the metastore's, and its names must be such that they can be directories.
-fn check(metastore: &Data, object: &StoredObject, shard: &ShardRecord) -> Result<(), Error> {
+/// A database must be in the metastore, under a name that can be a directory's and leads nowhere else.
+fn check_database(metastore: &Data, container: &str, name: &str) -> Result<(), Error> {
+    if !is_a_directory_name(name) {
+        return Err(damaged(container, &format!("{name:?} cannot be a database")));
+    }
+    match metastore.database(name) {
+        Some(_) => Ok(()),
+        None => Err(damaged(container, &format!("its metastore does not have the database {name}"))),
+    }
+}
+
+/// The manifest's word on a shard must be the metastore's.
+fn check_shard(metastore: &Data, object: &StoredObject, shard: &ShardRecord) -> Result<(), Error> {
     let ShardRecord { database, retention_policy, shard_id, .. } = shard;
-    for name in [database, retention_policy] {
-        let parts: Vec<Component<'_>> = Path::new(name).components().collect();
-        let one = matches!(parts.as_slice(), [Component::Normal(part)] if **part == **name);
-        if !one || name.contains(['\\', '\0']) || name == aside::FOLDER {
-            return Err(damaged(&object.name, &format!("{name:?} cannot be a database or a retention policy")));
-        }
+    if !is_a_directory_name(retention_policy) {
+        return Err(damaged(&object.name, &format!("{retention_policy:?} cannot be a retention policy")));
     }
     let known = metastore
         .database(database)
         .and_then(|database| database.live_shards().find(|live| live.id == *shard_id))
         .is_some_and(|live| live.policy == retention_policy);
-    if known {
-        return Ok(());
-    }
-    Err(damaged(&object.name, "the stored metastore does not have this shard"))
+    if known { Ok(()) } else { Err(damaged(&object.name, "the stored metastore does not have this shard")) }
+}
+
+fn is_a_directory_name(name: &str) -> bool {
+    let mut parts = Path::new(name).components();
+    let one = matches!((parts.next(), parts.next()), (Some(Component::Normal(part)), None) if *part == *name);
+    one && !name.contains(['\\', '\0']) && name != aside::FOLDER
 }
 
 /// What to say of an object, or a night, that is not what it should be.

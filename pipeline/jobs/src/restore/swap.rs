@@ -77,11 +77,11 @@ impl<'a> Swap<'a> {
 
         self.step("exchanging the databases");
         // What an interrupted run left, first: only now nobody has these files open.
-        let old = {
-            let paths = paths.clone();
+        let (old, occupied) = {
+            let (paths, databases) = (paths.clone(), databases.clone());
             files::blocking(move || {
                 aside::recover(&paths)?;
-                read_metastore(&paths)
+                Ok((read_metastore(&paths)?, place::occupied(&paths, &databases)?))
             })
             .await?
         };
@@ -89,37 +89,29 @@ impl<'a> Swap<'a> {
             let message = format!("{} is another one than before the stop", meta_db(paths).display());
             return Err(Error::new(Kind::Failed, message).hint("does something else restore there?"));
         }
-        let wish = Wish {
-            databases,
-            stored: &self.selection.shard_ids(),
-            occupied: &place::occupied(paths, databases)?,
-            cluster_id: self.new_cluster_id,
-        };
+        let stored = self.selection.shard_ids();
+        let wish = Wish { databases, stored: &stored, occupied: &occupied, cluster_id: self.new_cluster_id };
         let mut merged = merge::merge(&old, &self.selection.metastore, &wish)
             .map_err(|error| Error::new(Kind::Failed, format!("cannot merge the metastores: {error}")))?;
         // The mark by which the next run knows that we were here comes together with the databases.
         merge::add_database(&mut merged.data, loaded::DATABASE);
         self.old = Some(old);
 
-        let (container, drop_first) = (self.selection.manifest.container.clone(), self.config.drop_first);
-        let mut aside = {
+        let aside = {
             let (paths, databases) = (paths.clone(), databases.clone());
+            let (container, drop_first) = (self.selection.manifest.container.clone(), self.config.drop_first);
             files::blocking(move || Aside::set(&paths, owner, &container, &databases, drop_first)).await?
         };
+        let aside = self.aside.insert(aside);
         let placed = {
             let (paths, ids) = (paths.clone(), merged.shards);
-            files::blocking(move || place::shards(&paths, owner, &staged, &ids)).await
+            files::blocking(move || place::shards(&paths, owner, &staged, &ids)).await?
         };
         let bytes = merged.data.to_meta_db();
-        let announced = aside.before_metastore(&bytes);
-        self.aside = Some(aside);
-        let placed = placed?;
-        announced?;
+        aside.before_metastore(&bytes)?;
         self.written = true;
         files::replace(&meta_db(paths), &bytes)?;
-        if let Some(aside) = &mut self.aside {
-            aside.after_metastore()?;
-        }
+        aside.after_metastore()?;
 
         self.step("starting the target");
         self.started = true;

@@ -94,6 +94,17 @@ async fn the_old_state_comes_back_when_a_shard_does_not_answer() {
     .await;
 }
 
+#[tokio::test]
+async fn the_old_state_comes_back_when_a_shard_lacks_a_point_that_it_must_have() {
+    let (_source, target, bench) = two_nights().await;
+    let config = bench.config(&target);
+    // The shards open, but a file is gone: no server says a word about that.
+    let remove = format!("rm {}/sensu_db/default/*/*.tsm; {}", target.data_dir().display(), config.start_command);
+    let start_command = once(&bench, &remove, &config.start_command);
+    let words = ["the server does not find a point that is in its files", BACK];
+    assert_back(&bench, Config { start_command, ..config }, &target, &words).await;
+}
+
 fn shard<'a>(manifest: &'a mut Value, name: &str) -> &'a mut Value {
     let objects = manifest["objects"].as_array_mut().unwrap();
     objects.iter_mut().find(|object| object["name"] == name).unwrap()

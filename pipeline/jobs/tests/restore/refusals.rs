@@ -265,15 +265,34 @@ async fn names_that_lead_elsewhere_are_damage() {
     fill(&source, "sensu_db", 1).await;
     let target = Influxd::start().await;
     for name in ["../../etc", "..", ".nightshard", "a/b", ""] {
+        // With shards, and without: an empty database is put in place as well.
+        for shards in [true, false] {
+            let bench = Bench::with_night_of(&source).await;
+            edit(&bench, |manifest| {
+                manifest["databases"] = serde_json::json!([name]);
+                let objects = manifest["objects"].as_array_mut().unwrap();
+                objects.retain(|object| shards || object["kind"] == "meta");
+                for object in objects {
+                    object["database"] = name.into();
+                }
+            })
+            .await;
+            assert_refused(&bench, bench.config(&target), &target, Kind::Damage, "cannot be a database").await;
+        }
+    }
+    for (member, message) in [("retention_policy", "cannot be a retention policy"), ("database", "does not have")] {
         let bench = Bench::with_night_of(&source).await;
+        let name = if member == "database" { "unknown" } else { "../x" };
         edit(&bench, |manifest| {
-            manifest["databases"] = serde_json::json!([name]);
+            if member == "database" {
+                manifest["databases"] = serde_json::json!([name]);
+            }
             for object in manifest["objects"].as_array_mut().unwrap() {
-                object["database"] = name.into();
+                object[member] = name.into();
             }
         })
         .await;
-        assert_refused(&bench, bench.config(&target), &target, Kind::Damage, "cannot be a database").await;
+        assert_refused(&bench, bench.config(&target), &target, Kind::Damage, message).await;
     }
 }
 

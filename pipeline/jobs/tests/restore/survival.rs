@@ -272,13 +272,29 @@ async fn files_belong_to_whom_the_targets_files_belong() {
     let bench = Bench::with_night_of(&source).await;
     let target = Influxd::start().await;
     fill(&target, "other", 1).await;
+    let meta_db = target.meta_dir().join("meta.db");
+    if fs::metadata(&meta_db).unwrap().uid() == 0 {
+        // Root restores what belongs to the server's own user.
+        for path in [&target.data_dir(), &meta_db] {
+            std::os::unix::fs::chown(path, Some(65_534), Some(65_534)).unwrap();
+        }
+    }
     let mode = |path: &Path| fs::metadata(path).unwrap().mode() & 0o777;
-    let before = (mode(&target.data_dir().join("other")), mode(&target.meta_dir().join("meta.db")));
-    bench.restore(&target).await.unwrap();
+    let owner = |path: &Path| (fs::metadata(path).unwrap().uid(), fs::metadata(path).unwrap().gid());
+    let before = (mode(&target.data_dir().join("other")), mode(&meta_db), owner(&meta_db));
+    // A server that is started does not change the owners: it is asked before it has written anything.
+    let seen = bench.folder.path().join("seen");
+    let config = bench.config(&target);
+    let look = format!("stat -c '%u %g' {} >{}", meta_db.display(), seen.display());
+    let config = Config { start_command: format!("{look}; {}", config.start_command), ..config };
+    bench.restore_with(config, &target).await.unwrap();
+    assert_eq!(fs::read_to_string(seen).unwrap().trim(), format!("{} {}", before.2.0, before.2.1));
+    assert_eq!(mode(&meta_db), before.1);
     let database = target.data_dir().join("sensu_db");
-    assert_eq!((mode(&database), mode(&target.meta_dir().join("meta.db"))), before);
-    assert_eq!(mode(&database.join("default")), before.0);
-    let owner = fs::metadata(target.data_dir()).unwrap();
-    let restored = fs::metadata(database.join("default")).unwrap();
-    assert_eq!((restored.uid(), restored.gid()), (owner.uid(), owner.gid()));
+    let shard = fs::read_dir(database.join("default")).unwrap().next().unwrap().unwrap().path();
+    let table = shard.join("000000001-000000001.tsm");
+    for path in [&database, &database.join("default"), &shard, &table] {
+        assert_eq!(owner(path), owner(&target.data_dir()), "{}", path.display());
+    }
+    assert_eq!((mode(&database), mode(&shard), mode(&table)), (before.0, before.0, before.0 & 0o666));
 }
