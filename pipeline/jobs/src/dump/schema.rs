@@ -58,17 +58,21 @@ impl Origin {
 
 /// Asks for the tags and fields of a measurement; `None` when the policy has no such measurement.
 pub(super) async fn read(influx: &Influx, origin: &Origin) -> Result<Option<Schema>, Error> {
-    let ask = async |what: &str| {
-        let from = quote_identifier(&origin.policy) + "." + &quote_identifier(&origin.measurement);
-        let statement = format!("SHOW {what} KEYS ON {} FROM {from}", quote_identifier(&origin.database));
-        influx.statement(Some(&origin.database), &statement).await
-    };
-    let fields = texts(&ask("FIELD").await?, "fieldKey");
+    let fields = keys(influx, origin, FIELDS).await?;
     if fields.is_empty() {
         return Ok(None);
     }
-    let tags = texts(&ask("TAG").await?, "tagKey");
-    Ok(Some(Schema::new(tags, fields)))
+    Ok(Some(Schema::new(keys(influx, origin, TAGS).await?, fields)))
+}
+
+/// What to show, and the column in which it comes.
+const FIELDS: [&str; 2] = ["SHOW FIELD KEYS", "fieldKey"];
+const TAGS: [&str; 2] = ["SHOW TAG KEYS", "tagKey"];
+
+async fn keys(influx: &Influx, origin: &Origin, [show, column]: [&str; 2]) -> Result<Vec<String>, Error> {
+    let from = [&origin.policy, &origin.measurement].map(|name| quote_identifier(name)).join(".");
+    let statement = format!("{show} ON {} FROM {from}", quote_identifier(&origin.database));
+    Ok(texts(&influx.statement(None, &statement).await?, column))
 }
 
 impl Schema {
@@ -153,7 +157,7 @@ pub(super) async fn elsewhere(influx: &Influx, origin: &Origin, policies: &[Stri
     let mut found = Vec::new();
     for policy in policies.iter().filter(|policy| **policy != origin.policy) {
         let other = Origin { policy: policy.clone(), ..origin.clone() };
-        if read(influx, &other).await?.is_some() {
+        if !keys(influx, &other, FIELDS).await?.is_empty() {
             found.push(policy.clone());
         }
     }

@@ -1,0 +1,214 @@
+//! One measurement: from the server into the archive, sealed, and into a folder.
+
+use std::path::{Path, PathBuf};
+
+use archive::records::DumpManifest;
+use archive::{Document, names};
+use chrono::TimeDelta;
+use store::{Body, Digests, Store};
+
+use super::arrange::Arranged;
+use super::extract::{Extracted, Request, extract};
+use super::schema::{Origin, Schema};
+use super::{Dumped, Run, schema};
+use crate::{Error, Event, Kind};
+
+/// So many measurements are named to someone who asked for one that is not there.
+const SHOWN: usize = 20;
+
+impl Run {
+    /// Dumps one measurement.
+    pub(super) async fn dump(&self, measurement: &str) -> Result<Dumped, Error> {
+        self.progress.report(Event::Step(&format!("dumping {measurement}")));
+        let origin = Origin {
+            database: self.database.clone(),
+            policy: self.policy.clone(),
+            measurement: measurement.to_owned(),
+        };
+
+        // 1. What it consists of, and until when the server holds everything.
+        let date = self.influx.ping().await?.date;
+        let schema = match schema::read(&self.influx, &origin).await? {
+            Some(schema) => schema,
+            None => return Err(self.missing(&origin).await?),
+        };
+        let mut warnings = schema.warnings();
+        if self.config.retention_policy.is_none() {
+            let others = schema::elsewhere(&self.influx, &origin, &self.policies).await?;
+            warnings.extend(others.iter().map(|other| {
+                format!("it exists in the retention policy {other} too, which was not dumped (--retention-policy)")
+            }));
+        }
+
+        // 2. Its records into the spool, with the night read again when they are all there.
+        let path = self.spool.file("dump.json");
+        let extracted = self.extract(&origin, &schema, &path).await;
+        self.base.check(&self.influx, &self.database).await?;
+        let Extracted { arranged, digests } = extracted?;
+        warnings.extend(losses(&arranged));
+        if schema::read(&self.influx, &origin).await?.is_none_or(|now| now.columns != schema.columns) {
+            warnings.push("tags or fields came while it was being dumped, which are not in it".to_owned());
+        }
+
+        // 3. Archive, seal, local copy.
+        let file = names::dump_file(measurement, self.window, self.config.calendar.time_zone, "json");
+        let covered_until = self.base.covered_until(&self.database, &self.policy, self.window, date);
+        let mut dumped = Dumped {
+            measurement: measurement.to_owned(),
+            database: origin.database,
+            retention_policy: origin.policy,
+            object: None,
+            file: None,
+            records: arranged.records,
+            pages: arranged.pages,
+            bytes: digests.bytes,
+            sha256: hex::encode(digests.sha256),
+            covered_until,
+            open: covered_until < self.window.end,
+            spills: arranged.spills,
+            warnings,
+        };
+        if self.config.upload
+            && let Some(store) = &self.store
+        {
+            self.store(store.as_ref(), &file, &path, &digests, &mut dumped).await?;
+        }
+        if let Some(output) = &self.config.output {
+            dumped.file = copy(&path, output, &file, digests.bytes).await?;
+        }
+        let removed = std::fs::remove_file(&path);
+        removed.map_err(|error| Error::io(format!("remove {}", path.display()), &error))?;
+        self.progress.report(Event::Done { name: &file, bytes: digests.bytes });
+        Ok(dumped)
+    }
+
+    async fn extract(&self, origin: &Origin, schema: &Schema, path: &Path) -> Result<Extracted, Error> {
+        let cuts = if schema.columns.fields().is_empty() {
+            Vec::new()
+        } else if schema.mixed.is_empty() {
+            vec![schema::nanoseconds(self.window.start), schema::nanoseconds(self.window.end)]
+        } else {
+            schema::cuts(&self.influx, origin, self.window).await?
+        };
+        let request = Request {
+            origin,
+            columns: &schema.columns,
+            cuts: &cuts,
+            page_size: self.config.page_size,
+            buffer_bytes: self.config.buffer_bytes,
+            segment_size: self.store.as_ref().and_then(|store| store.segment_size()),
+        };
+        extract(&self.influx, &request, path, self.progress.as_ref()).await
+    }
+
+    /// Stores the file and seals it. An older dump loses its seal before it is replaced.
+    async fn store(
+        &self,
+        store: &dyn Store,
+        file: &str,
+        path: &Path,
+        digests: &Digests,
+        dumped: &mut Dumped,
+    ) -> Result<(), Error> {
+        let container = &self.night.container;
+        let (object, seal) = (names::dump(container, file), names::dump_manifest(container, file));
+        archive::remove(store, container, &seal).await?;
+        if digests.bytes > 0 {
+            store.put(container, &object, &Body::from_file(path, digests.clone())).await?;
+            dumped.object = Some(object);
+        } else {
+            match store.delete_with_segments(container, &object).await {
+                Ok(()) | Err(store::Error::NotFound { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        let manifest = DumpManifest {
+            format: DumpManifest::FORMAT.to_owned(),
+            night: self.night.day,
+            time_zone: self.config.calendar.time_zone.to_string(),
+            writer: self.config.place.writer.clone(),
+            measurement: dumped.measurement.clone(),
+            database: dumped.database.clone(),
+            retention_policy: dumped.retention_policy.clone(),
+            window_start: self.window.start,
+            window_end: self.window.end,
+            object: dumped.object.clone(),
+            encoding: "json".to_owned(),
+            page_size: self.config.page_size as u64,
+            records: dumped.records,
+            pages: dumped.pages,
+            bytes: digests.bytes,
+            sha256: dumped.sha256.clone(),
+            md5: hex::encode(digests.md5),
+            covered_until: dumped.covered_until,
+            open: dumped.open,
+            backup_manifest_sha256: self.base.manifest_sha256().map(str::to_owned),
+            started: self.now,
+            sealed: self.now + TimeDelta::from_std(self.begun.elapsed()).unwrap_or_default(),
+            warnings: dumped.warnings.clone(),
+        };
+        archive::seal(store, container, &seal, &manifest).await?;
+        Ok(())
+    }
+
+    /// The error that a measurement does not exist, with what does.
+    async fn missing(&self, origin: &Origin) -> Result<Error, Error> {
+        let Origin { database, policy, measurement } = origin;
+        let message = format!("measurement {measurement} does not exist in {database}.{policy}");
+        let error = Error::new(Kind::Usage, message);
+        let elsewhere = schema::elsewhere(&self.influx, origin, &self.policies).await?;
+        if !elsewhere.is_empty() {
+            return Ok(error.hint(format!("it exists in {}: see --retention-policy", elsewhere.join(", "))));
+        }
+        let mut names = schema::measurements(&self.influx, database, SHOWN + 1).await?;
+        if names.len() > SHOWN {
+            names.truncate(SHOWN);
+            names.push("…".to_owned());
+        }
+        Ok(error.hint(match names.as_slice() {
+            [] => format!("database {database} has no measurements"),
+            names => format!("database {database} has {}", names.join(", ")),
+        }))
+    }
+}
+
+/// What a person should know of values that are not as they were.
+fn losses(arranged: &Arranged) -> Vec<String> {
+    let told = [
+        (arranged.losses.strings, "strings are no UTF-8; bytes in them were replaced by U+FFFD"),
+        (arranged.losses.floats, "floats are infinite or no number; they were written as null"),
+        (arranged.duplicates, "records have the time and the tags of another one"),
+    ];
+    told.into_iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")).collect()
+}
+
+/// Puts a copy into a folder, whole or not at all; one that is there is replaced, also by nothing.
+async fn copy(from: &Path, folder: &Path, name: &str, bytes: u64) -> Result<Option<PathBuf>, Error> {
+    let (from, folder, target) = (from.to_owned(), folder.to_owned(), folder.join(name));
+    let copied = tokio::task::spawn_blocking(move || {
+        use std::os::unix::fs::PermissionsExt;
+
+        if bytes == 0 {
+            return match std::fs::remove_file(&target) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err((target, error)),
+                _ => Ok(None),
+            };
+        }
+        let write = || {
+            // As any new file: the user's umask decides who may read it.
+            let permissions = std::fs::Permissions::from_mode(0o666);
+            let mut file =
+                tempfile::Builder::new().prefix(".nightshard-").permissions(permissions).tempfile_in(&folder)?;
+            std::io::copy(&mut std::fs::File::open(&from)?, &mut file)?;
+            file.as_file().sync_all()?;
+            file.persist(&target)?;
+            std::fs::File::open(&folder)?.sync_all()
+        };
+        match write() {
+            Ok(()) => Ok(Some(target)),
+            Err(error) => Err((target, error)),
+        }
+    });
+    let copied = copied.await.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()));
+    copied.map_err(|(target, error)| Error::io(format!("write {}", target.display()), &error))
+}
