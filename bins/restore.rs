@@ -53,8 +53,7 @@ impl Door for Restore {
     }
 
     async fn run(self, context: Context) -> Result<Report, Failure> {
-        let influx = self.target.connect()?;
-        let archive = self.common.archive.connect(&context.environment).await?;
+        let (influx, archive) = (self.target.connect()?, self.common.archive.connect(&context.environment).await?);
         let config = Config {
             place: context.place,
             calendar: self.common.archive.calendar(),
