@@ -98,7 +98,7 @@ fn from_library(message: String, hint: Option<String>, kind: Kind) -> Error {
 impl From<store::Error> for Error {
     fn from(error: store::Error) -> Error {
         let kind = match &error {
-            store::Error::Settings { .. } => Kind::Usage,
+            store::Error::Settings { .. } | store::Error::Unauthorized { .. } => Kind::Usage,
             _ if error.is_passing() => Kind::Passing,
             _ => Kind::Failed,
         };
@@ -112,6 +112,7 @@ impl From<influx::Error> for Error {
             influx::Error::UnknownDatabase { .. }
             | influx::Error::UnsupportedVersion { .. }
             | influx::Error::Certificate { .. }
+            | influx::Error::Unauthorized { .. }
             | influx::Error::Settings { .. } => Kind::Usage,
             _ if error.is_passing() => Kind::Passing,
             _ => Kind::Failed,

@@ -1,9 +1,12 @@
 //! Locks between the programs of one machine: files that the system unlocks when a program ends, however it ends.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, OpenOptions, Permissions, TryLockError};
+use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
+use sha2::{Digest, Sha256};
 use url::{Host, Url};
 
 use crate::{Error, Kind};
@@ -35,14 +38,13 @@ impl Lock {
 
     fn take(folder: &Path, name: &str, lock: fn(&File) -> Result<(), TryLockError>) -> Result<Lock, Error> {
         std::fs::create_dir_all(folder).map_err(|error| Error::io(format!("create {}", folder.display()), &error))?;
-        // The name may be made of a container or an address; the file's must be one part of a path.
-        let safe: String =
-            name.chars().map(|c| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '_' }).collect();
-        let path = folder.join(format!("{safe}.lock"));
+        let path = folder.join(file_name(name));
         // Opened for reading where it exists: a lock file that root made serves others as well.
-        let file = File::open(&path)
-            .or_else(|_| OpenOptions::new().create(true).truncate(false).read(true).write(true).open(&path))
-            .map_err(|error| Error::io(format!("open the lock {}", path.display()), &error))?;
+        let file = match File::open(&path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => create(&path),
+            opened => opened,
+        };
+        let file = file.map_err(|error| Error::io(format!("open the lock {}", path.display()), &error))?;
         match lock(&file) {
             Ok(()) => Ok(Lock { _file: file }),
             Err(TryLockError::WouldBlock) => {
@@ -52,6 +54,27 @@ impl Lock {
             Err(TryLockError::Error(error)) => Err(Error::io(format!("lock {}", path.display()), &error)),
         }
     }
+}
+
+/// The file of a lock, in a folder that other programs use as well. The name may be made of a container, a path or an
+/// address; the file's must be one part of a path, and not too long for one.
+fn file_name(name: &str) -> String {
+    const LONGEST: usize = 150;
+    let mut safe: String =
+        name.chars().map(|c| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '_' }).collect();
+    if safe.len() > LONGEST {
+        safe.truncate(LONGEST);
+        safe.push('-');
+        safe.extend(hex::encode(Sha256::digest(name)).chars().take(16));
+    }
+    format!("nightshard-{safe}.lock")
+}
+
+/// Makes a lock file that the programs of other users can open too, whatever this one's umask.
+fn create(path: &Path) -> std::io::Result<File> {
+    let file = OpenOptions::new().create(true).truncate(false).read(true).write(true).open(path)?;
+    file.set_permissions(Permissions::from_mode(0o644))?;
+    Ok(file)
 }
 
 /// The name of the lock for a target: a restore holds it exclusively, dumps share it. The machine's own addresses are
@@ -76,6 +99,22 @@ fn own(address: IpAddr) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn locks_of_names_that_no_file_can_have_exclude_each_other_and_nobody_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let long = "x".repeat(5000);
+        let held = Lock::exclusive(folder.path(), &long).unwrap();
+        assert_eq!(Lock::exclusive(folder.path(), &long).unwrap_err().kind(), Kind::Locked);
+        assert_eq!(Lock::shared(folder.path(), &long).unwrap_err().kind(), Kind::Locked);
+        Lock::exclusive(folder.path(), &format!("{long}y")).unwrap();
+        Lock::exclusive(folder.path(), "file:///a/b").unwrap();
+        drop(held);
+        let one = Lock::shared(folder.path(), &long).unwrap();
+        let other = Lock::shared(folder.path(), &long).unwrap();
+        assert_eq!(Lock::exclusive(folder.path(), &long).unwrap_err().kind(), Kind::Locked);
+        drop((one, other));
+    }
 
     #[test]
     fn one_target_has_one_name_however_it_is_written() {

@@ -1,6 +1,7 @@
 //! Temporary files of a run: a folder of its own, gone when the run ends, swept by the next one when it was killed.
 
 use std::fs::{self, File};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
@@ -71,12 +72,23 @@ pub(crate) fn free_bytes(path: &Path) -> Result<u64, Error> {
 fn sweep(spool: &Path) {
     let Ok(entries) = fs::read_dir(spool) else { return };
     for entry in entries.flatten() {
-        let ours = entry.file_name().to_string_lossy().starts_with(PREFIX);
-        if ours && File::open(entry.path().join(IN_USE)).is_ok_and(|file| file.try_lock().is_ok()) {
-            tracing::info!("removing {}, which an interrupted run left behind", entry.path().display());
-            if let Err(error) = fs::remove_dir_all(entry.path()) {
-                tracing::warn!("cannot remove {}: {error}", entry.path().display());
+        let path = entry.path();
+        let named = entry.file_name().to_string_lossy().starts_with(PREFIX);
+        if named && is_ours(&path) && File::open(path.join(IN_USE)).is_ok_and(|file| file.try_lock().is_ok()) {
+            tracing::info!("removing {}, which an interrupted run left behind", path.display());
+            if let Err(error) = fs::remove_dir_all(&path) {
+                tracing::warn!("cannot remove {}: {error}", path.display());
             }
         }
     }
+}
+
+/// Whether a folder, and the lock file in it, were made by this user: in a folder that all may write to, others could
+/// lay traps.
+fn is_ours(folder: &Path) -> bool {
+    let user = rustix::process::geteuid().as_raw();
+    let is = |path: &Path, right: fn(&fs::FileType) -> bool| {
+        path.symlink_metadata().is_ok_and(|found| found.uid() == user && right(&found.file_type()))
+    };
+    is(folder, fs::FileType::is_dir) && is(&folder.join(IN_USE), fs::FileType::is_file)
 }
