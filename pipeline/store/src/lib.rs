@@ -1,7 +1,7 @@
 //! An object store: what Nightshard asks of one, and the two that it has.
 //!
 //! [`Store`] is the contract; [`Swift`] and [`Folder`] fulfil it, and one conformance suite
-//! (`tests/conformance.rs`) runs against both. This crate knows nothing of nights, manifests or
+//! (`tests/conformance`) runs against both. This crate knows nothing of nights, manifests or
 //! InfluxDB: it moves bytes between a local disk and containers, and proves that they arrived.
 
 mod body;

@@ -134,19 +134,17 @@ impl Store for Folder {
         let call = Call::object("write", container, name);
         let operation = call.operation.clone();
         body.check_length(&operation).await?;
+        if !tokio::fs::metadata(&directory).await.is_ok_and(|found| found.is_dir()) {
+            return Err(Error::NotFound { object: container.to_owned(), location: self.location() });
+        }
         let body = body.clone();
         // Whoever drops this future does not want the object any more.
         let stop = CancellationToken::new();
         let _stopped_on_drop = stop.clone().drop_guard();
         let written = self
-            .run(call, move || {
-                if !directory.is_dir() {
-                    return Err(ErrorKind::NotFound.into());
-                }
-                match write::write(&directory, &target, &body, &stop)? {
-                    Some(difference) => Ok(Err(difference)),
-                    None => Ok(Ok(stat(&target)?)),
-                }
+            .run(call, move || match write::write(&directory, &target, &body, &stop)? {
+                Some(difference) => Ok(Err(difference)),
+                None => Ok(Ok(stat(&target)?)),
             })
             .await?;
         match written {

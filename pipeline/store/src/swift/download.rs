@@ -165,7 +165,11 @@ impl Reading {
                     self.failed = 0;
                     return Ok(Some(piece));
                 }
-                Ok(None) | Err(Fault::Network(_)) => Fault::Short { received: self.received, expected: self.expected },
+                Ok(None) => self.short(),
+                Err(Fault::Network(reason)) => {
+                    tracing::debug!(object = %self.call.object, %reason, "a download broke");
+                    self.short()
+                }
                 Err(fault) => fault,
             };
             self.response = None;
@@ -178,6 +182,10 @@ impl Reading {
 
     fn error(&self, fault: Fault) -> Error {
         Tries::resume(self.swift.settings(), self.call.clone(), self.failed).error(fault)
+    }
+
+    fn short(&self) -> Fault {
+        Fault::Short { received: self.received, expected: self.expected }
     }
 
     fn changed(&self) -> Fault {

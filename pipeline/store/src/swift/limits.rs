@@ -1,9 +1,14 @@
 //! What this Swift can do, as it says of itself.
 
+use std::time::Duration;
+
 use reqwest::Client;
 use serde::Deserialize;
 
 use super::{Settings, wire};
+
+/// Nobody waits longer for something that can be done without.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Limits of a Swift, from `GET /info`; the usual ones where it does not say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,14 +45,14 @@ impl Limits {
     /// Asks once. An operator may have switched the answer off, so nothing depends on it.
     pub(super) async fn ask(client: &Client, settings: &Settings, storage_url: &str) -> Limits {
         let Ok(url) = url::Url::parse(storage_url).and_then(|url| url.join("/info")) else { return Limits::USUAL };
-        let answer = match wire::exchange(client.get(url), settings).await {
-            Ok(response) => wire::body(response, 1 << 20, settings.stall_timeout).await,
-            Err(fault) => Err(fault),
+        let asking = async {
+            let response = wire::exchange(client.get(url), settings).await?;
+            wire::body(response, 1 << 20, settings.stall_timeout).await
         };
-        match answer {
-            Ok(body) => Limits::read(&body),
-            Err(fault) => {
-                tracing::debug!(?fault, "the store does not tell its limits");
+        match tokio::time::timeout(PATIENCE, asking).await {
+            Ok(Ok(body)) => Limits::read(&body),
+            untold => {
+                tracing::debug!(?untold, "the store does not tell its limits");
                 Limits::USUAL
             }
         }

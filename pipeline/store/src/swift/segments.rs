@@ -2,7 +2,7 @@
 //!
 //! The segments of `container/name` lie in the container of segments as `container/name/<id>/<number>`, where every
 //! upload draws an id of its own: so no upload can change the segments of another, and it can be told which ones
-//! belong to a name.
+//! belong to a name. An upload that fails takes its segments away again; one that is killed leaves them behind.
 
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use reqwest::header::{ACCEPT, ETAG};
@@ -57,6 +57,18 @@ impl Swift {
         name: &str,
         body: &Body,
     ) -> Result<ObjectInfo, Error> {
+        let needed = body.digests().segments.len();
+        if let Some(most) = self.0.limits.segments
+            && needed as u64 > most
+        {
+            return Err(Error::Settings {
+                message: format!(
+                    "cannot {}: it would need {needed} segments, and the store allows {most}",
+                    call.operation
+                ),
+                hint: "set a larger segment size".to_owned(),
+            });
+        }
         // Segments are not sent before it is known that their object can have its place.
         let mut tries = Tries::new(self.settings(), call.clone());
         self.exchange(&mut tries, |token| self.request(Method::HEAD, token, container, None)).await?;

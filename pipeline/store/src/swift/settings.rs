@@ -241,7 +241,7 @@ impl fmt::Debug for KeystoneCredentials {
             .field("service_type", &self.service_type)
             .field("interface", &self.interface)
             .field("region", &self.region)
-            .field("endpoint", &self.endpoint)
+            .field("endpoint", &self.endpoint.as_deref().map(without_userinfo))
             .finish()
     }
 }

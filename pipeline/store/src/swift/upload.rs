@@ -67,9 +67,22 @@ impl Swift {
         let call = self.call("upload", format!("{container}/{name}"));
         let digests = body.digests();
         body.check_length(&call.operation).await?;
-        if !digests.segments.is_empty() {
-            return self.upload_segments(call, container, name, body).await;
-        }
+        let stored = if digests.segments.is_empty() {
+            self.upload_whole(call, container, name, body).await
+        } else {
+            self.upload_segments(call, container, name, body).await
+        };
+        stored.map_err(|error| match error {
+            // An object need not exist before it is put, so what is missing is its container.
+            Error::NotFound { object, location } if object == format!("{container}/{name}") => {
+                Error::NotFound { object: container.to_owned(), location }
+            }
+            other => other,
+        })
+    }
+
+    async fn upload_whole(&self, call: Call, container: &str, name: &str, body: &Body) -> Result<ObjectInfo, Error> {
+        let digests = body.digests();
         let limit = self.0.limits.largest_piece;
         if digests.bytes > limit {
             return Err(Error::TooLarge { object: call.object, bytes: digests.bytes, limit });
@@ -125,7 +138,7 @@ impl Swift {
 
     /// One try.
     async fn send(&self, token: &Token, piece: &Piece) -> Result<(), Fault> {
-        let meter = Arc::new(Meter::new(self.settings().connect_timeout));
+        let meter = Arc::new(Meter::new(self.settings().connect_timeout, piece.bytes()));
         let feed = Feed {
             pieces: piece.source.pieces(piece.range.clone()),
             piece: Bytes::new(),
@@ -199,9 +212,9 @@ struct Progress {
 }
 
 impl Meter {
-    /// Until the first byte is taken there is time to connect, too.
-    fn new(connect_timeout: Duration) -> Meter {
-        Meter(Mutex::new(Progress { at: Instant::now() + connect_timeout, complete: false, error: None }))
+    /// Until the first byte is taken there is time to connect, too. Of an empty body nothing will be taken.
+    fn new(connect_timeout: Duration, bytes: u64) -> Meter {
+        Meter(Mutex::new(Progress { at: Instant::now() + connect_timeout, complete: bytes == 0, error: None }))
     }
 
     fn update(&self, change: impl FnOnce(&mut Progress)) {

@@ -70,7 +70,7 @@ async fn lasting_refusals_are_told_at_once_and_by_their_kind() {
         format!("cannot upload {object}: 403 Forbidden (Forbidden Access was denied to this resource.)")
     );
     let error = put("404 Not Found", "").await;
-    assert_eq!(error.to_string(), format!("{object} does not exist in {}", bench.swift.location()));
+    assert_eq!(error.to_string(), format!("{} does not exist in {}", bench.container, bench.swift.location()));
     let error = put("409 Conflict", "").await;
     assert!(matches!(error, Error::Conflict { .. }), "{error:?}");
     let error = put("412 Precondition Failed", "").await;
@@ -131,6 +131,36 @@ async fn a_delete_whose_answer_was_lost_is_done() {
     bench.interceptor.next(|head| head.method == "DELETE", vec![Action::LoseAnswer]);
     bench.swift.delete(&bench.container, "a").await.unwrap();
     assert_eq!(bench.swift.find(&bench.container, "a").await.unwrap(), None);
+    bench.done().await;
+}
+
+#[tokio::test]
+async fn what_the_store_says_of_its_limits_counts() {
+    let bench = Bench::new(|_| ()).await;
+    let tells = |info: &str| {
+        let answer = Action::Answer { status: "200 OK", headers: Vec::new(), body: info.to_owned(), read: true };
+        bench.interceptor.always(|head| path(head) == "/info", answer);
+    };
+    tells(r#"{"swift": {"max_file_size": 1000, "container_listing_limit": 2}, "slo": {"max_manifest_segments": 3}}"#);
+    let swift = Swift::connect(bench.settings.clone()).await.unwrap();
+    assert_eq!((swift.segment_size(), swift.max_object_size()), (Some(1000), Some(3000)));
+    for name in ["b", "c", "d"] {
+        swift.put_bytes(&bench.container, name, noise(3000)).await.unwrap();
+    }
+    assert_eq!(swift.list(&bench.container, "", None).await.unwrap().len(), 2);
+    let refused = swift.put_bytes(&bench.container, "a", noise(3001)).await;
+    assert!(matches!(refused, Err(Error::Settings { .. })), "{refused:?}");
+
+    tells(r#"{"swift": {"max_file_size": 1000}}"#);
+    let swift = Swift::connect(bench.settings.clone()).await.unwrap();
+    assert_eq!((swift.segment_size(), swift.max_object_size()), (None, Some(1000)));
+    let refused = swift.put_bytes(&bench.container, "a", noise(1001)).await;
+    assert!(matches!(refused, Err(Error::TooLarge { bytes: 1001, limit: 1000, .. })), "{refused:?}");
+    assert_eq!(bench.interceptor.seen(put_of("a")), []);
+
+    bench.interceptor.always(|head| path(head) == "/info", Action::answer("403 Forbidden"));
+    let swift = Swift::connect(bench.settings.clone()).await.unwrap();
+    assert_eq!(swift.segment_size(), Some(bench.settings.segment_size), "an untold limit is the usual one");
     bench.done().await;
 }
 

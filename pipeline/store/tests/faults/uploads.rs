@@ -82,9 +82,11 @@ async fn an_answer_that_never_comes_is_given_up_after_the_response_timeout() {
     })
     .await;
     bench.interceptor.always(put_of("a"), Action::Swallow);
-    let (error, elapsed) = fails(&bench, MIB).await;
-    assert!(error.to_string().contains("no answer for 500ms after the last byte"), "{error}");
-    assert!((0.5..4.0).contains(&elapsed.as_secs_f64()), "{elapsed:?}");
+    for length in [MIB, 0] {
+        let (error, elapsed) = fails(&bench, length).await;
+        assert!(error.to_string().contains("no answer for 500ms after the last byte"), "{error}");
+        assert!((0.5..4.0).contains(&elapsed.as_secs_f64()), "{elapsed:?}");
+    }
     bench.done().await;
 }
 
