@@ -224,6 +224,37 @@ async fn a_token_that_expires_soon_is_renewed_before_an_upload_and_only_then() {
 }
 
 #[tokio::test]
+async fn the_life_of_a_keystone_token_is_told_by_keystones_clock() {
+    let settings = common::keystone();
+    let real = Account::of(&settings).await.token;
+    let interceptor = Interceptor::before(&test_support::keystone().url);
+    let container = test_support::random_name("night");
+    // Keystone lives in 2016, and the tokens that it gives out have so much left.
+    for (expires_at, renewals) in [("2016-06-11T00:09:59.000000Z", 2), ("2016-06-11T00:11:00.000000Z", 0)] {
+        let answer = Action::Answer {
+            status: "201 Created",
+            headers: vec![("Date", "Sat, 11 Jun 2016 00:00:00 GMT".to_owned()), ("X-Subject-Token", real.clone())],
+            body: format!(r#"{{"token": {{"expires_at": "{expires_at}"}}}}"#),
+            read: true,
+        };
+        interceptor.always(|_| true, answer);
+        let mut through = settings.clone();
+        let credentials = keystone(&mut through);
+        credentials.auth_url = interceptor.url();
+        let test_support::Keystone { proxy, project_id, .. } = test_support::keystone();
+        credentials.endpoint = Some(format!("{proxy}/v1/AUTH_{project_id}"));
+        let swift = Swift::connect(through).await.unwrap();
+        swift.create_container(&container).await.unwrap();
+        let before = interceptor.seen(|_| true).len();
+        for _ in 0..2 {
+            swift.put_bytes(&container, "a", noise(10)).await.unwrap();
+        }
+        assert_eq!(interceptor.seen(|_| true).len() - before, renewals, "until {expires_at}");
+    }
+    common::clear(&Swift::connect(settings).await.unwrap(), &container).await;
+}
+
+#[tokio::test]
 async fn a_token_refused_in_mid_run_is_renewed_once_for_all() {
     let bench = Bench::new(|_| ()).await;
     bench.swift.put_bytes(&bench.container, "a", noise(10)).await.unwrap();

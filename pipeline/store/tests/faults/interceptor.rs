@@ -100,7 +100,7 @@ impl Drop for Interceptor {
 }
 
 impl Interceptor {
-    /// Starts a proxy before `upstream` (`http://host:port`); all requests pass.
+    /// Starts a proxy before `upstream` (`http://host:port`, whatever follows); all requests pass.
     pub(crate) fn before(upstream: &str) -> Interceptor {
         let socket = TcpSocket::new_v4().unwrap();
         // Small, so that a sender soon notices that nobody reads.
@@ -109,7 +109,7 @@ impl Interceptor {
         let listener = socket.listen(128).unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let shared = Arc::new(Shared {
-            upstream: upstream.strip_prefix("http://").unwrap().trim_end_matches('/').to_owned(),
+            upstream: upstream.strip_prefix("http://").unwrap().split('/').next().unwrap().to_owned(),
             script: Mutex::new(Box::new(|_| Action::Pass)),
             seen: watch::Sender::default(),
             under_way: AtomicUsize::new(0),
