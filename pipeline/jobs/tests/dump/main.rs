@@ -4,6 +4,7 @@
 
 mod bench;
 mod faults;
+mod impostor;
 mod names;
 mod nights;
 mod points;
