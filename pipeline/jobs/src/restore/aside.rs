@@ -229,3 +229,120 @@ fn digest(bytes: &[u8]) -> String {
 fn rename(from: &Path, to: &Path) -> Result<(), Error> {
     fs::rename(from, to).map_err(|error| Error::io(format!("move {} to {}", from.display(), to.display()), &error))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tempfile::TempDir;
+
+    /// Two databases and a loaded record, one of them without a log; the metastore says `old`.
+    fn old_state() -> (TempDir, Paths) {
+        let root = tempfile::tempdir().unwrap();
+        let path = |name: &str| root.path().join(name);
+        let paths = Paths { meta: path("meta"), data: path("data"), wal: path("wal") };
+        for folder in ["data/a", "data/b", "data/nightshard", "wal/a", "wal/nightshard", "meta"] {
+            fs::create_dir_all(path(folder)).unwrap();
+            fs::write(path(folder).join("file"), "old").unwrap();
+        }
+        fs::write(meta_db(&paths), "old").unwrap();
+        (root, paths)
+    }
+
+    fn exchange(paths: &Paths, drop_first: bool) -> Aside {
+        let databases = ["a", "b", "c"].map(str::to_owned);
+        let owner = Owner::of(&paths.data).unwrap();
+        let aside = Aside::set(paths, owner, "2016-06-11", &databases, drop_first).unwrap();
+        for name in databases {
+            fs::create_dir(paths.data.join(&name)).unwrap();
+            fs::write(paths.data.join(name).join("file"), "new").unwrap();
+        }
+        aside
+    }
+
+    /// What lies where the server looks, as `data/a=old`; nothing of ours is left beside it.
+    fn state(paths: &Paths) -> Vec<String> {
+        let mut found = Vec::new();
+        for (kind, directory) in [("data", &paths.data), ("wal", &paths.wal)] {
+            for entry in fs::read_dir(directory).unwrap() {
+                let name = entry.unwrap().file_name().into_string().unwrap();
+                let text = fs::read_to_string(directory.join(&name).join("file")).unwrap_or_default();
+                found.push(format!("{kind}/{name}={text}"));
+            }
+        }
+        remove_staged(paths).unwrap();
+        assert!(!paths.data.join(FOLDER).exists() && !paths.wal.join(FOLDER).exists());
+        found.retain(|line| !line.contains(FOLDER));
+        found.sort();
+        found
+    }
+
+    const OLD: [&str; 5] = ["data/a=old", "data/b=old", "data/nightshard=old", "wal/a=old", "wal/nightshard=old"];
+    const NEW: [&str; 3] = ["data/a=new", "data/b=new", "data/c=new"];
+
+    #[test]
+    fn the_old_state_comes_back_wherever_putting_it_back_was_cut_off() {
+        for cut in 0..=8 {
+            let (_root, paths) = old_state();
+            let aside = exchange(&paths, false);
+            assert_eq!(aside.journal.moves.len(), 8);
+            for Move { place, aside } in aside.journal.moves.iter().rev().take(cut) {
+                files::remove(place).unwrap();
+                if let Some(aside) = aside {
+                    fs::rename(aside, place).unwrap();
+                }
+            }
+            assert!(interrupted(&paths));
+            recover(&paths).unwrap();
+            assert_eq!(state(&paths), OLD, "after {cut} directories");
+        }
+    }
+
+    #[test]
+    fn the_new_state_stays_once_its_metastore_is_written() {
+        let (_root, paths) = old_state();
+        let mut aside = exchange(&paths, false);
+        aside.before_metastore(b"new").unwrap();
+        fs::write(meta_db(&paths), "new").unwrap();
+        recover(&paths).unwrap();
+        assert_eq!(state(&paths), NEW, "cut off before it was said");
+
+        let (_root, paths) = old_state();
+        let mut aside = exchange(&paths, false);
+        aside.before_metastore(b"new").unwrap();
+        aside.after_metastore().unwrap();
+        fs::write(meta_db(&paths), "what the server made of it since").unwrap();
+        recover(&paths).unwrap();
+        assert_eq!(state(&paths), NEW);
+    }
+
+    #[test]
+    fn a_metastore_that_was_taken_back_takes_the_directories_with_it() {
+        let (_root, paths) = old_state();
+        let mut aside = exchange(&paths, false);
+        aside.before_metastore(b"new").unwrap();
+        aside.after_metastore().unwrap();
+        aside.metastore_taken_back().unwrap();
+        recover(&paths).unwrap();
+        assert_eq!(state(&paths), OLD);
+    }
+
+    #[test]
+    fn what_is_dropped_first_makes_room_and_does_not_come_back() {
+        let (_root, paths) = old_state();
+        let aside = exchange(&paths, true);
+        assert!(aside.is_empty());
+        aside.put_back().unwrap();
+        assert_eq!(state(&paths), [""; 0]);
+    }
+
+    #[test]
+    fn nothing_was_interrupted_where_there_is_no_journal_and_a_broken_one_is_not_guessed_at() {
+        let (_root, paths) = old_state();
+        recover(&paths).unwrap();
+        assert_eq!(state(&paths), OLD);
+        exchange(&paths, false);
+        fs::write(journal_file(&paths), "{").unwrap();
+        assert!(recover(&paths).unwrap_err().hint_text().unwrap().contains("by hand"));
+        assert!(paths.data.join(FOLDER).join("aside/data/a/file").exists());
+    }
+}
