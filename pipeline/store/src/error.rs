@@ -202,9 +202,6 @@ impl Error {
             Error::Mismatch { .. } => {
                 "the bytes changed on their way or on the local disk; run the same command again, and check memory and disks if it comes back"
             }
-            Error::Unreachable { reason, .. } if reason.contains("certificate") => {
-                "give the certificate of the authority that signed the server's (OS_CACERT)"
-            }
             Error::Unreachable { .. } | Error::Truncated { .. } => {
                 "check address and network of the object store, then run the same command again"
             }

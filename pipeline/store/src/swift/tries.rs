@@ -56,8 +56,7 @@ impl Fault {
     /// Whether another try may succeed.
     fn passes(&self) -> bool {
         match self {
-            // A certificate does not become a trusted one by waiting.
-            Fault::Network(reason) => !reason.contains("invalid peer certificate"),
+            Fault::Network(reason) => !is_about_trust(reason),
             Fault::Status { status, .. } => passes(*status),
             Fault::Damaged { .. } | Fault::Short { .. } => true,
             Fault::Final(_) => false,
@@ -74,6 +73,11 @@ impl Fault {
         }
         self
     }
+}
+
+/// Whether the network's word is that of TLS on a certificate. Such a one does not become trusted by waiting.
+fn is_about_trust(reason: &str) -> bool {
+    reason.contains("invalid peer certificate")
 }
 
 /// Statuses that tell of the moment, not of the request. (498 is a rate limit of Swift's, 499 a connection that
@@ -143,6 +147,12 @@ impl<'a> Tries<'a> {
         let (tries, elapsed) = (self.failed, self.begun.elapsed());
         let (status, reason) = match fault {
             Fault::Final(error) => return error,
+            Fault::Network(reason) if is_about_trust(&reason) => {
+                return Error::Settings {
+                    message: format!("cannot {operation}: {reason}"),
+                    hint: "give the certificate of the authority that signed the server's (OS_CACERT)".to_owned(),
+                };
+            }
             Fault::Network(reason) => return Error::Unreachable { operation, reason, tries, elapsed },
             Fault::Damaged { what, declared, actual } => {
                 return Error::Mismatch { operation, what, declared, actual };

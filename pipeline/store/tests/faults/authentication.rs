@@ -366,7 +366,7 @@ async fn certificates_are_checked_unless_told_otherwise() {
     };
     // No trust: told with the cause at the end of the chain, and at once.
     let error = Swift::connect(settings(|_, _| ())).await.unwrap_err();
-    assert!(matches!(error, Error::Unreachable { .. }), "{error:?}");
+    assert!(matches!(error, Error::Settings { .. }), "{error:?}");
     assert!(error.to_string().contains("invalid peer certificate: "), "{error}");
     assert!(error.hint().unwrap().contains("OS_CACERT"), "{error}");
     // Trust leads to the next problem: that this is no Swift.
