@@ -16,6 +16,7 @@ use futures_util::{StreamExt, TryStreamExt};
 use sha2::{Digest, Sha256};
 use store::Store;
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 use super::directories::Paths;
 use super::files::{self, Owner};
@@ -100,14 +101,27 @@ impl Staging {
     ) -> Result<Vec<StagedShard>, Error> {
         progress.report(Event::Planned { objects: selection.shards.len() as u64, bytes: selection.bytes });
         let container = &selection.manifest.container;
+        let stop = &CancellationToken::new();
         let downloads = selection.shards.iter().map(|(object, record)| async move {
-            let staged = self.fetch(store.as_ref(), container, object, record).await?;
+            let staged = self.fetch(store.as_ref(), container, object, record, stop).await?;
             progress.report(Event::Done { name: &object.name, bytes: object.bytes });
             Ok(staged)
         });
         // Collected first, so that the closure's borrows need not hold for every lifetime.
         let downloads: Vec<_> = downloads.collect();
-        futures_util::stream::iter(downloads).buffer_unordered(parallel.max(1)).try_collect().await
+        let mut ended = futures_util::stream::iter(downloads).buffer_unordered(parallel.max(1));
+        let (mut staged, mut failure) = (Vec::new(), None);
+        while let Some(end) = ended.next().await {
+            match end {
+                Ok(shard) => staged.push(shard),
+                // The others stop as well, but are waited for: nobody writes into a folder that is being removed.
+                Err(error) => {
+                    stop.cancel();
+                    failure.get_or_insert(error);
+                }
+            }
+        }
+        failure.map_or(Ok(staged), Err)
     }
 
     async fn fetch(
@@ -116,8 +130,11 @@ impl Staging {
         container: &str,
         object: &StoredObject,
         record: &ShardRecord,
+        stop: &CancellationToken,
     ) -> Result<StagedShard, Error> {
-        let mut download = match store.get(container, &object.name, None).await {
+        let stopped = || Error::new(Kind::Failed, "another download has failed");
+        let asked = stop.run_until_cancelled(store.get(container, &object.name, None)).await;
+        let mut download = match asked.ok_or_else(stopped)? {
             Err(store::Error::NotFound { .. }) => return Err(damaged(&object.name, "it does not exist")),
             other => other?,
         };
@@ -132,7 +149,7 @@ impl Staging {
             files::blocking(move || unpack(receiver, &object, record, folder, owner))
         };
         let receiving = async move {
-            while let Some(piece) = download.stream.try_next().await? {
+            while let Some(piece) = stop.run_until_cancelled(download.stream.try_next()).await.ok_or_else(stopped)?? {
                 if sender.send(piece).await.is_err() {
                     break; // The other side has failed and says why.
                 }

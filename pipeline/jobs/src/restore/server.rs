@@ -18,7 +18,7 @@ use super::{Config, aside};
 use crate::{Error, Kind};
 
 /// Between two looks.
-const PAUSE: Duration = Duration::from_millis(100);
+const PAUSE: Duration = Duration::from_millis(25);
 
 /// How long a connection on this machine may take to be made.
 const CONNECT: Duration = Duration::from_secs(2);
@@ -51,8 +51,7 @@ impl<'a> Server<'a> {
         self.influx
     }
 
-    /// Runs the stop command, and returns when nothing answers any more, the process has ended and no other has the
-    /// target's files open.
+    /// Runs the stop command, and returns when nothing answers any more and the process has ended.
     ///
     /// # Errors
     ///
@@ -78,6 +77,24 @@ impl<'a> Server<'a> {
         Ok(())
     }
 
+    /// Waits until no process has the target's files open any more: one that does not answer may have them, too.
+    ///
+    /// # Errors
+    ///
+    /// When one has them still after the time for a stop.
+    pub(super) async fn alone(&self) -> Result<(), Error> {
+        let begun = Instant::now();
+        loop {
+            let (paths, own) = (self.paths.clone(), u64::from(self.config.place.process));
+            let Some(holder) = blocking(move || Ok(open_files(&paths, own))).await? else { return Ok(()) };
+            if begun.elapsed() >= self.config.start_timeout {
+                let message = format!("the target is stopped, but {holder}");
+                return Err(Error::new(Kind::Failed, message).hint("end that process, then run the same command again"));
+            }
+            sleep(PAUSE).await;
+        }
+    }
+
     /// Runs the start command and waits until the server answers.
     pub(super) async fn start(&self) -> Result<(), Error> {
         let command = &self.config.start_command;
@@ -99,7 +116,7 @@ impl<'a> Server<'a> {
         Ok(())
     }
 
-    /// What shows that the server, or something else that has its files open, still runs.
+    /// What shows that the server still runs.
     async fn sign_of_life(&self, process: Option<Process>) -> Result<Option<String>, Error> {
         if answers(self.influx).await? {
             return Ok(Some(format!("it answers at {}", self.influx.url())));
@@ -113,8 +130,7 @@ impl<'a> Server<'a> {
         {
             return Ok(Some(format!("its process {} has not ended", process.id)));
         }
-        let (paths, own) = (self.paths.clone(), u64::from(self.config.place.process));
-        blocking(move || Ok(open_files(&paths, own))).await
+        Ok(None)
     }
 
     /// Runs a command by the shell; what it printed comes with a colon before it.

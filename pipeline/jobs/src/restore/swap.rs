@@ -74,6 +74,7 @@ impl<'a> Swap<'a> {
         self.step("stopping the target");
         server.stop().await?;
         self.stopped = true;
+        server.alone().await?;
 
         self.step("exchanging the databases");
         // What an interrupted run left, first: only now nobody has these files open.
