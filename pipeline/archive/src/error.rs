@@ -33,6 +33,16 @@ pub enum Error {
         /// Why.
         reason: String,
     },
+    /// A manifest that belongs to another night.
+    #[error("{name} is the manifest of {found}, not of {expected}")]
+    Misplaced {
+        /// Name of the object.
+        name: String,
+        /// The container that it names.
+        found: String,
+        /// The container that it lies in.
+        expected: String,
+    },
     /// A document does not read back as it was written.
     #[error("{name} does not read back as it was written")]
     Changed {
@@ -64,6 +74,9 @@ impl Error {
             Error::Usage { hint, .. } => Some(hint.clone()),
             Error::NewerFormat { .. } => {
                 Some("install the version of Nightshard that wrote it, or a newer one".to_owned())
+            }
+            Error::Misplaced { .. } => {
+                Some("it was copied there by hand, or changed; look for the night elsewhere".to_owned())
             }
             Error::Unreadable { .. } => {
                 Some("it was changed by hand or damaged; another night may be whole".to_owned())

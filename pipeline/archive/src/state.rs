@@ -47,7 +47,12 @@ impl FoundMarker {
 ///
 /// When the store fails, or the manifest cannot be read.
 pub async fn night_state(store: &dyn Store, container: &str) -> Result<NightState, Error> {
-    match read::<BackupManifest>(store, container, &names::backup_manifest(container)).await {
+    let name = names::backup_manifest(container);
+    match read::<BackupManifest>(store, container, &name).await {
+        Ok(loaded) if loaded.document.container != container => {
+            let (found, expected) = (loaded.document.container, container.to_owned());
+            return Err(Error::Misplaced { name, found, expected });
+        }
         Ok(loaded) => return Ok(NightState::Ready(Box::new(loaded))),
         Err(Error::Missing { .. }) => {}
         Err(error) => return Err(error),

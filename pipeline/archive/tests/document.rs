@@ -141,6 +141,10 @@ async fn the_state_of_a_night_follows_from_seal_and_markers() {
         matches!(night_state(store, NIGHT).await.unwrap(), NightState::Failed(error) if error.contains("no sign of life for 10 minutes"))
     );
 
+    let other = BackupManifest { container: "2016-06-10".to_owned(), ..manifest() };
+    seal(store, NIGHT, &names::backup_manifest(NIGHT), &other).await.unwrap();
+    assert!(matches!(night_state(store, NIGHT).await.unwrap_err(), Error::Misplaced { .. }), "of another night");
+
     seal(store, NIGHT, &names::backup_manifest(NIGHT), &manifest()).await.unwrap();
     assert!(matches!(night_state(store, NIGHT).await.unwrap(), NightState::Ready(_)));
 }

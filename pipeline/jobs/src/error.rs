@@ -57,6 +57,12 @@ impl Error {
         self
     }
 
+    /// The job was asked to end.
+    #[must_use]
+    pub fn interrupted() -> Error {
+        Error::new(Kind::Failed, "interrupted")
+    }
+
     /// The kind of end.
     #[must_use]
     pub fn kind(&self) -> Kind {
@@ -126,6 +132,9 @@ impl From<archive::Error> for Error {
         match error {
             archive::Error::Store(error) => error.into(),
             archive::Error::Missing { .. } => from_library(error.to_string(), error.hint(), Kind::Missing),
+            archive::Error::Unreadable { .. } | archive::Error::Misplaced { .. } => {
+                from_library(error.to_string(), error.hint(), Kind::Damage)
+            }
             archive::Error::Usage { .. } | archive::Error::NewerFormat { .. } => {
                 from_library(error.to_string(), error.hint(), Kind::Usage)
             }

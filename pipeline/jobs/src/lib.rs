@@ -7,6 +7,7 @@
 pub mod backup;
 pub mod dump;
 mod error;
+mod interrupt;
 pub mod loaded;
 pub mod lock;
 mod progress;
@@ -15,6 +16,7 @@ mod spool;
 pub mod wait;
 
 pub use error::{Error, Kind};
+pub use interrupt::Interrupt;
 pub use lock::Lock;
 pub use progress::{Event, Progress};
 pub use spool::Spool;
