@@ -12,7 +12,7 @@ use archive::{Calendar, ContainerPattern, Date, NightState, names, night_state};
 use chrono::{DateTime, NaiveTime, Utc};
 use influx::Influx;
 use jobs::backup::{self, Config, Outcome};
-use jobs::{Error, Kind, Place};
+use jobs::{Error, Interrupt, Kind, Place};
 use store::{Folder, Store, StoreExt};
 use test_support::{Fault, FaultProxy, Influxd, TempDir, temp_dir};
 
@@ -49,7 +49,16 @@ impl Bench {
             pattern: ContainerPattern::default(),
         };
         let databases = vec!["sensu_db".to_owned()];
-        Config { place, calendar, date: Date::Today, databases, if_missing: false, parallel: 3, token_expiry: None }
+        Config {
+            place,
+            calendar,
+            date: Date::Today,
+            databases,
+            if_missing: false,
+            parallel: 3,
+            token_expiry: None,
+            interrupt: Interrupt::new(),
+        }
     }
 
     async fn run(&self, influx: Influx) -> Result<Outcome, Error> {
@@ -298,8 +307,8 @@ async fn a_stream_that_is_cut_is_asked_for_again_and_the_night_is_whole() {
     for fault in [Fault::CutAnswer(700), Fault::CutAnswer(1536), Fault::ResetAnswer(700), Fault::CutAnswer(0)] {
         let bench = Bench::new();
         let proxy = FaultProxy::start(&influxd.snapshot_address()).await;
-        // Metastore and list come first; then the shards, one at a time.
-        proxy.set_next([Fault::None, Fault::None, fault]);
+        // The metastore and two lists come first; then the shards, one at a time.
+        proxy.set_next([Fault::None, Fault::None, Fault::None, fault]);
         let config = Config { parallel: 1, ..bench.config() };
         let outcome = bench.run_with(config, influx_at(&influxd, &proxy.address())).await.unwrap();
         assert_eq!((outcome.shards, outcome.warnings.len()), (2, 0), "{fault:?}");
@@ -342,7 +351,7 @@ async fn a_server_that_is_killed_in_mid_stream_leaves_no_night() {
     proxy.set(Fault::StallAnswer(900));
     let influx = influx_at(&influxd, &proxy.address());
     let (failed, ()) = tokio::join!(bench.run(influx), async {
-        proxy.await_connections(3).await;
+        proxy.await_connections(4).await;
         influxd.kill();
         drop(proxy);
     });
@@ -358,10 +367,10 @@ async fn a_shard_that_is_dropped_meanwhile_is_left_out_and_named() {
     let bench = Bench::new();
     let proxy = FaultProxy::start(&influxd.snapshot_address()).await;
     // The first shard comes slowly, so that another one can be dropped before its turn.
-    proxy.set_next([Fault::None, Fault::None, Fault::SlowAnswer(4000)]);
+    proxy.set_next([Fault::None, Fault::None, Fault::None, Fault::SlowAnswer(4000)]);
     let config = Config { parallel: 1, ..bench.config() };
     let (outcome, ()) = tokio::join!(bench.run_with(config, influx_at(&influxd, &proxy.address())), async {
-        proxy.await_connections(3).await;
+        proxy.await_connections(4).await;
         let shards = influxd.rows("sensu_db", "SHOW SHARDS").await;
         for shard in shards {
             influxd.statement(&format!("DROP SHARD {}", shard[0])).await;
@@ -396,4 +405,90 @@ async fn what_a_killed_run_left_in_the_spool_is_swept_by_the_next() {
     bench.run(influx(&influxd)).await.unwrap();
     assert!(!left.exists());
     assert!(foreign.exists());
+}
+
+#[tokio::test]
+async fn addresses_of_two_servers_are_refused() {
+    let (influxd, other) = (Influxd::start().await, Influxd::start().await);
+    fill(&influxd, 2).await;
+    let bench = Bench::new();
+    let mixed = || influx_at(&influxd, &other.snapshot_address());
+    let differ = async |what: &str| {
+        let refused = bench.run(mixed()).await.unwrap_err();
+        assert_eq!(refused.kind(), Kind::Usage);
+        assert!(refused.to_string().contains(&format!("are not one server: {what} that only")), "{refused}");
+        assert!(refused.hint_text().unwrap().contains("--snapshot-addr"));
+    };
+    differ("databases").await;
+    other.statement("CREATE DATABASE sensu_db WITH DURATION 4w SHARD DURATION 1d NAME \"default\"").await;
+    differ("policies").await;
+    other.statement("ALTER RETENTION POLICY \"default\" ON sensu_db DURATION INF").await;
+    differ("shards").await;
+    assert!(bench.store.list_containers("", None).await.unwrap().is_empty(), "not even a container was made");
+}
+
+#[tokio::test]
+async fn a_database_that_is_dropped_meanwhile_is_left_out_and_named_unless_it_was_asked_for() {
+    for asked in [false, true] {
+        let influxd = Influxd::start().await;
+        fill(&influxd, 3).await;
+        influxd.statement("CREATE DATABASE scratch").await;
+        influxd.write("scratch", "cpu idle=1 1462060800000000000").await;
+        let bench = Bench::new();
+        let proxy = FaultProxy::start(&influxd.snapshot_address()).await;
+        // The metastore and two lists of each database come first; then a shard that is slow.
+        let mut faults = vec![Fault::None; 5];
+        faults.push(Fault::SlowAnswer(4000));
+        proxy.set_next(faults);
+        let databases = if asked { vec!["scratch".to_owned(), "sensu_db".to_owned()] } else { Vec::new() };
+        let config = Config { parallel: 1, databases, ..bench.config() };
+        let (outcome, ()) = tokio::join!(bench.run_with(config, influx_at(&influxd, &proxy.address())), async {
+            proxy.await_connections(6).await;
+            influxd.statement("DROP DATABASE scratch").await;
+        });
+        if asked {
+            let failed = outcome.unwrap_err();
+            assert_eq!(failed.kind(), Kind::Failed);
+            assert!(failed.to_string().contains("database scratch was dropped"), "{failed}");
+        } else {
+            let outcome = outcome.unwrap();
+            assert_eq!((outcome.databases, outcome.shards), (vec!["sensu_db".to_owned()], 3));
+            assert!(outcome.warnings.iter().any(|warning| warning == "database scratch was dropped during the backup"));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_run_that_is_asked_to_end_says_so_in_its_marker() {
+    let influxd = Influxd::start().await;
+    fill(&influxd, 3).await;
+    let bench = Bench::new();
+    let proxy = FaultProxy::start(&influxd.snapshot_address()).await;
+    proxy.set(Fault::StallAnswer(1000));
+    let config = bench.config();
+    let interrupt = config.interrupt.clone();
+    let (outcome, ()) = tokio::join!(bench.run_with(config, influx_at(&influxd, &proxy.address())), async {
+        proxy.await_connections(4).await;
+        interrupt.request();
+    });
+    assert_eq!(outcome.unwrap_err().to_string(), "interrupted");
+    bench.assert_no_night().await;
+    let state = night_state(bench.store.as_ref(), NIGHT).await.unwrap();
+    assert!(matches!(&state, NightState::Failed(error) if error == "interrupted"), "{state:?}");
+}
+
+#[tokio::test]
+async fn the_fresh_marker_of_a_dead_run_of_this_machine_keeps_nobody_waiting() {
+    let influxd = Influxd::start().await;
+    fill(&influxd, 1).await;
+    let bench = Bench::new();
+    bench.store.create_container(NIGHT).await.unwrap();
+    let mut dead = Command::new("true").spawn().unwrap();
+    dead.wait().unwrap();
+    let marker = serde_json::json!({
+        "format": "nightshard-running/1", "id": "00", "writer": {"program": "nightshard-backup", "version": "0.0.0"},
+        "host": "db1", "process": dead.id(), "cluster_id": "1", "databases": ["sensu_db"], "started": now(), "state": "running"
+    });
+    bench.store.put_bytes(NIGHT, &names::running_marker(NIGHT, "00"), marker.to_string().into()).await.unwrap();
+    bench.run(influx(&influxd)).await.unwrap();
 }

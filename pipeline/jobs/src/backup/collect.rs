@@ -29,21 +29,24 @@ pub(super) struct Collected {
     pub(super) objects: BTreeMap<u64, StoredObject>,
     /// The metastore.
     pub(super) metastore: StoredObject,
+    /// The databases that are left.
+    pub(super) databases: Vec<String>,
     /// What a person should know.
     pub(super) warnings: Vec<String>,
 }
 
 /// Stores every shard of the databases, then the metastore.
-pub(super) async fn all(run: &Arc<Run>, databases: &[String]) -> Result<Collected, Error> {
+pub(super) async fn all(run: &Arc<Run>, mut databases: Vec<String>) -> Result<Collected, Error> {
     let mut taken: BTreeMap<u64, Taken> = BTreeMap::new();
     let mut warnings = Vec::new();
     for _ in 0..ROUNDS {
-        let listed = list(run, databases).await?;
-        take_missing(run, databases, listed, &mut taken).await?;
+        let listed = list(run, &databases).await?;
+        take_missing(run, &databases, listed, &mut taken).await?;
 
-        let listed: BTreeSet<u64> = list(run, databases).await?.into_iter().map(|path| path.id).collect();
+        let listed: BTreeSet<u64> = list(run, &databases).await?.into_iter().map(|path| path.id).collect();
         let metastore = run.influx.snapshot().metastore().await?;
-        let live = live(&metastore, databases)?;
+        leave_dropped(run, &metastore, &mut databases, &mut warnings)?;
+        let live = live(&metastore, &databases);
 
         taken.retain(|id, shard| {
             let stays = live.contains_key(id);
@@ -60,7 +63,7 @@ pub(super) async fn all(run: &Arc<Run>, databases: &[String]) -> Result<Collecte
             let metastore = store_metastore(run, metastore.raw).await?;
             let objects =
                 taken.into_iter().filter_map(|(id, shard)| Some((id, record(shard, *live.get(&id)?)))).collect();
-            return Ok(Collected { objects, metastore, warnings });
+            return Ok(Collected { objects, metastore, databases, warnings });
         }
     }
     Err(Error::new(
@@ -74,22 +77,40 @@ pub(super) async fn all(run: &Arc<Run>, databases: &[String]) -> Result<Collecte
 async fn list(run: &Run, databases: &[String]) -> Result<Vec<ShardPath>, Error> {
     let mut listed = Vec::new();
     for database in databases {
-        listed.extend(run.influx.snapshot().shards(database).await?);
+        match run.influx.snapshot().shards(database).await {
+            Ok(shards) => listed.extend(shards),
+            // The metastore, which comes last, has the word on what was dropped.
+            Err(influx::Error::UnknownDatabase { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
     }
     Ok(listed)
 }
 
-/// What the metastore calls live, with time ranges.
-fn live(metastore: &Framed, databases: &[String]) -> Result<BTreeMap<u64, TimeRange>, Error> {
-    let mut live = BTreeMap::new();
-    for name in databases {
-        let database = metastore.data.database(name).ok_or_else(|| {
-            Error::new(Kind::Failed, format!("database {name} was dropped during the backup"))
-                .hint("run the same command again for the databases that are left")
-        })?;
-        live.extend(database.live_shards().map(|shard| (shard.id, shard.time_range)));
+/// A database that was dropped meanwhile is left out of the night, unless it was asked for by name.
+fn leave_dropped(
+    run: &Run,
+    metastore: &Framed,
+    databases: &mut Vec<String>,
+    warnings: &mut Vec<String>,
+) -> Result<(), Error> {
+    let (left, dropped): (Vec<String>, Vec<String>) =
+        databases.drain(..).partition(|name| metastore.data.database(name).is_some());
+    *databases = left;
+    for name in dropped {
+        let message = format!("database {name} was dropped during the backup");
+        if databases.is_empty() || run.config.databases.contains(&name) {
+            return Err(Error::new(Kind::Failed, message).hint("run the same command again for what is left"));
+        }
+        warnings.push(message);
     }
-    Ok(live)
+    Ok(())
+}
+
+/// What the metastore calls live, with time ranges.
+fn live(metastore: &Framed, databases: &[String]) -> BTreeMap<u64, TimeRange> {
+    let databases = databases.iter().filter_map(|name| metastore.data.database(name));
+    databases.flat_map(|database| database.live_shards().map(|shard| (shard.id, shard.time_range))).collect()
 }
 
 /// Stores the listed shards that are not stored yet, a few at a time, the largest first.

@@ -1,10 +1,11 @@
 //! The marker of this run in the archive: other machines see that the night is being taken, and by whom.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use archive::records::{RunState, RunningMarker};
-use archive::state::markers;
+use archive::state::{FoundMarker, markers};
 use archive::{Document, Night, names};
 use chrono::{DateTime, Utc};
 use store::Store;
@@ -94,7 +95,7 @@ impl Marker {
     /// Whether the night is still this run's: its marker stands, and no other run with a lower id is alive.
     pub(super) async fn check(&self) -> Result<(), Error> {
         let found = markers(self.store.as_ref(), &self.container).await?;
-        if let Some(other) = found.iter().find(|found| found.is_fresh() && found.marker.id < self.document.id) {
+        if let Some(other) = found.iter().find(|found| self.is_alive(found) && found.marker.id < self.document.id) {
             return Err(Error::new(
                 Kind::Locked,
                 format!(
@@ -114,13 +115,17 @@ impl Marker {
         }
     }
 
+    fn is_alive(&self, found: &FoundMarker) -> bool {
+        found.is_fresh() && !is_dead_here(&found.marker, &self.document.host)
+    }
+
     /// The run is over and the night is sealed: no trace is needed any more.
     pub(super) async fn lower(self) {
         self.renewal.abort();
         // The seal stands, so whatever markers are left, of this run or of dead ones, mean nothing.
         match markers(self.store.as_ref(), &self.container).await {
             Ok(found) => {
-                for old in found.iter().filter(|found| !found.is_fresh() || found.name == self.name) {
+                for old in found.iter().filter(|found| !self.is_alive(found) || found.name == self.name) {
                     if let Err(error) = archive::remove(self.store.as_ref(), &self.container, &old.name).await {
                         tracing::warn!("cannot remove {}: {error}", old.name);
                     }
@@ -143,6 +148,11 @@ impl Marker {
             tracing::warn!("cannot leave word in {}: {error}", self.name);
         }
     }
+}
+
+/// Whether a marker is that of a run on this machine that is no more: nobody has to wait until it grows old.
+pub(super) fn is_dead_here(marker: &RunningMarker, host: &str) -> bool {
+    marker.host == host && !Path::new("/proc").join(marker.process.to_string()).exists()
 }
 
 impl Drop for Marker {

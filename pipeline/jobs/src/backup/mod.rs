@@ -6,6 +6,7 @@
 
 mod collect;
 mod counts;
+mod identity;
 mod marker;
 mod preflight;
 mod shard;
@@ -22,7 +23,7 @@ use influx::Influx;
 use serde::Serialize;
 use store::{Store, StoreExt};
 
-use crate::{Error, Event, Lock, Place, Progress, Spool};
+use crate::{Error, Event, Interrupt, Lock, Place, Progress, Spool};
 use counts::Counts;
 use marker::Marker;
 use preflight::Preflight;
@@ -44,6 +45,8 @@ pub struct Config {
     pub parallel: usize,
     /// When the store's token expires, where it cannot be renewed.
     pub token_expiry: Option<DateTime<Utc>>,
+    /// Asks the run to end.
+    pub interrupt: Interrupt,
 }
 
 /// What a backup did. Printed with `--json`: members are added, never changed.
@@ -133,7 +136,12 @@ pub async fn run(
 
     // 2. Look, and change nothing: the source, the archive, the night, the disk.
     progress.report(Event::Step("looking at the source and the archive"));
-    let preflight = match preflight::look(&config, &night, now, store.as_ref(), &influx).await? {
+    let look = preflight::look(&config, &night, now, store.as_ref(), &influx);
+    let looked = tokio::select! {
+        looked = look => looked?,
+        () = config.interrupt.requested() => return Err(Error::interrupted()),
+    };
+    let preflight = match looked {
         Preflight::Sealed(sealed) => return Ok(Outcome::of(&sealed.document, sealed.sha256, true, 0.0)),
         Preflight::Go(found) => found,
     };
@@ -143,8 +151,13 @@ pub async fn run(
     // 3. From here on something changes: the container, and in it the marker of this run.
     store.create_container(&night.container).await?;
     let marker = Marker::raise(&config.place, &night, now, &preflight, Arc::clone(&store)).await?;
+    let interrupt = config.interrupt.clone();
     let run = Arc::new(Run { config, night, store, counts: Counts::new(influx.clone()), influx, spool, progress });
-    let sealed = marker.guard(steps(&run, &preflight.source, preflight.databases, &marker, now, begun)).await;
+    let work = steps(&run, &preflight.source, preflight.databases, &marker, now, begun);
+    let sealed = tokio::select! {
+        sealed = marker.guard(work) => sealed,
+        () = interrupt.requested() => Err(Error::interrupted()),
+    };
     match sealed {
         Ok(outcome) => {
             marker.lower().await;
@@ -170,7 +183,7 @@ async fn steps(
 
     // 4. Every shard, and the metastore last of the data.
     marker.check().await?;
-    let collected = collect::all(run, &databases).await?;
+    let collected = collect::all(run, databases).await?;
 
     // 5. `shards/` holds what the manifest names, and nothing else.
     let objects: Vec<StoredObject> = collected.objects.into_values().chain([collected.metastore]).collect();
@@ -189,7 +202,7 @@ async fn steps(
         source: source.clone(),
         started: now,
         sealed: now + TimeDelta::from_std(begun.elapsed()).unwrap_or_default(),
-        databases,
+        databases: collected.databases,
         objects,
         warnings: collected.warnings,
     };

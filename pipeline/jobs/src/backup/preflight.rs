@@ -8,7 +8,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use influx::Influx;
 use store::Store;
 
-use super::{Config, counts};
+use super::{Config, counts, identity, marker};
 use crate::{Error, Kind, Spool};
 
 /// A token that cannot be renewed must last for the longest night that is to be expected.
@@ -48,6 +48,9 @@ pub(super) async fn look(
     let (source, databases) = source(config, influx).await?;
     match night_state(store, &night.container).await? {
         NightState::Ready(sealed) => return already(config, &source, &databases, sealed),
+        NightState::BackingUp(marker) if marker::is_dead_here(&marker, &config.place.host) => {
+            tracing::info!("an earlier run (process {}) has ended without a word", marker.process);
+        }
         NightState::BackingUp(marker) => {
             return Err(Error::new(
                 Kind::Locked,
@@ -79,7 +82,6 @@ fn token(config: &Config, now: DateTime<Utc>) -> Result<(), Error> {
 async fn source(config: &Config, influx: &Influx) -> Result<(Source, Vec<String>), Error> {
     let ping = influx.ping().await?;
     let existing = influx.databases().await?;
-    let metastore = influx.snapshot().metastore().await?;
     let diagnostics = influx.diagnostics().await?;
 
     let mut databases = if config.databases.is_empty() {
@@ -94,12 +96,12 @@ async fn source(config: &Config, influx: &Influx) -> Result<(Source, Vec<String>
             .hint("check --source; if it is right, there is nothing to lose yet"));
     }
     for name in &databases {
-        // The metastore counts as well: a user without admin rights sees only some databases over HTTP.
-        if metastore.data.database(name).is_none() {
+        if !existing.contains(name) {
             return Err(Error::new(Kind::Usage, format!("database {name} does not exist at {}", influx.url()))
                 .hint(format!("it has: {}", existing.join(", "))));
         }
     }
+    let metastore = identity::metastore(influx, &databases).await?;
     let source = Source {
         host: diagnostics.hostname.unwrap_or_default(),
         influxdb_version: ping.version.to_string(),
@@ -163,7 +165,10 @@ async fn untouched(night: &Night, store: &dyn Store) -> Result<(), Error> {
         let ours = object.name.starts_with(&names::shards_prefix(container));
         return Err(if ours {
             Error::new(Kind::Failed, format!("{container} holds objects of an unfinished run, such as {}", object.name))
-                .hint(format!("it has no manifest, so it is no backup: remove it (`swift delete {container}`), then run the same command again"))
+                .hint(format!(
+                    "it has no manifest, so it is no backup: remove the container {container} from {} (in Swift: `swift delete {container}`), then run the same command again",
+                    store.location()
+                ))
         } else {
             Error::new(Kind::Failed, format!("{container} holds objects that are no backup, such as {}", object.name))
                 .hint("give another --container pattern, or move these objects elsewhere")
