@@ -52,6 +52,7 @@ impl Door for Backup {
             if_missing: self.if_missing,
             parallel: self.jobs.into(),
             token_expiry: archive.token_expiry,
+            interrupt: context.interrupt,
         };
         let outcome = backup::run(config, context.now, archive.store, influx, context.progress).await?;
         Report::new(&outcome, outcome.summary(), &[])

@@ -10,7 +10,7 @@ use std::time::Duration;
 use archive::manifest::Writer;
 use chrono::{DateTime, Utc};
 use clap::{Arg, ArgAction, Command, Parser};
-use jobs::{Place, Progress};
+use jobs::{Interrupt, Place, Progress};
 use serde::Serialize;
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
@@ -23,12 +23,16 @@ use crate::values::ArchiveUrl;
 use crate::{log, openstack, output, print_config};
 
 /// How long work in other threads may take to notice that the program ends.
-const FAREWELL: Duration = Duration::from_secs(10);
+const LAST_THREADS: Duration = Duration::from_secs(10);
 
 /// A program: its options, and the job behind them.
 pub trait Door: Parser {
     /// Lines for `--help`: what people type.
     const EXAMPLES: &'static str;
+
+    /// How long the job may take to end once a signal has asked it to; then it is dropped. A second signal drops it at
+    /// once.
+    const FAREWELL: Duration = Duration::from_secs(10);
 
     /// The options that every program has.
     fn common(&self) -> &Common;
@@ -48,6 +52,8 @@ pub struct Context {
     pub environment: Environment,
     /// Who listens to the job.
     pub progress: Arc<dyn Progress>,
+    /// Asks the job to end.
+    pub interrupt: Interrupt,
 }
 
 impl std::fmt::Debug for Context {
@@ -165,6 +171,7 @@ fn print<D: Door>(door: &D, table: &str, run: &Run, environment: &Environment) -
 
 fn work<D: Door>(door: D, command: &Command, environment: Environment) -> Result<Code, Failure> {
     let general = door.common().general.clone();
+    let interrupt = Interrupt::new();
     let context = Context {
         now: Utc::now(),
         place: Place {
@@ -179,16 +186,24 @@ fn work<D: Door>(door: D, command: &Command, environment: Environment) -> Result
         },
         environment,
         progress: Arc::new(log::Logged),
+        interrupt: interrupt.clone(),
     };
     let runtime = runtime()?;
     let result = runtime.block_on(async {
+        let mut job = std::pin::pin!(door.run(context));
+        let signal = tokio::select! {
+            result = &mut job => return result,
+            signal = ended_by_signal() => signal,
+        };
+        interrupt.request();
         tokio::select! {
-            result = door.run(context) => result,
-            failure = ended_by_signal() => Err(failure),
+            result = &mut job => result.map_err(|failure| signal.with(failure)),
+            () = tokio::time::sleep(D::FAREWELL) => Err(signal),
+            _ = ended_by_signal() => Err(signal),
         }
     });
     // Threads that still hash or write hold temporary files, which go when they end.
-    runtime.shutdown_timeout(FAREWELL);
+    runtime.shutdown_timeout(LAST_THREADS);
     let report = result?;
     if general.json {
         output::data(&report.json)?;
@@ -207,7 +222,7 @@ fn runtime() -> Result<Runtime, Failure> {
     built.map_err(|error| Failure::failed(format!("cannot start threads: {error}")))
 }
 
-/// Waits for a signal that ends programs. The job is then dropped, which cleans its spool.
+/// Waits for a signal that ends programs.
 async fn ended_by_signal() -> Failure {
     let listen = |kind| signal(kind).map_err(|error| Failure::failed(format!("cannot listen to signals: {error}")));
     let (mut hangup, mut interrupt, mut terminate) =
@@ -223,7 +238,7 @@ async fn ended_by_signal() -> Failure {
     Failure {
         code,
         message: format!("ended by {name} before the work was done"),
-        hint: Some("temporary files are removed, and nothing was sealed; run the same command again".to_owned()),
+        hint: Some("temporary files are removed, and nothing was sealed".to_owned()),
     }
 }
 

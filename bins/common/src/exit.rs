@@ -76,6 +76,14 @@ impl Failure {
     pub fn failed(message: impl Into<String>) -> Failure {
         Failure { code: Code::Failed, message: message.into(), hint: None }
     }
+
+    /// A job that a signal has ended, with what the job has said for its farewell.
+    pub(crate) fn with(self, said: Failure) -> Failure {
+        if said.message == jobs::Error::interrupted().to_string() {
+            return self;
+        }
+        Failure { message: format!("{}: {}", self.message, said.message), hint: said.hint.or(self.hint), ..self }
+    }
 }
 
 impl fmt::Display for Failure {

@@ -161,6 +161,9 @@ pub async fn run(
     match sealed {
         Ok(outcome) => {
             marker.lower().await;
+            for warning in &outcome.warnings {
+                run.progress.report(Event::Warning(warning));
+            }
             Ok(outcome)
         }
         Err(error) => {
