@@ -14,14 +14,16 @@ class Measured:
         self.peak = 0
 
     def run(self, command, environment=None, output=None):
-        """One command to its end; its output goes to the file `output`, or is returned as bytes if that is None.
+        """One command to its end, in our environment with these changes (None: without); its output goes to the file `output`, or is returned as bytes if that is None.
 
         The peak is the kernel's (ru_maxrss of wait4), the largest of the process and what it waited for.
         A process begins with its parent's peak, so none shows less than this driver has.
         """
         begin = time.monotonic()
         target = subprocess.PIPE if output is None else open(output, "wb")
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=target, env={**os.environ, **(environment or {})})
+        variables = {**os.environ, **(environment or {})}
+        variables = {name: value for name, value in variables.items() if value is not None}
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=target, env=variables)
         text = process.stdout.read() if output is None else target.close()
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)

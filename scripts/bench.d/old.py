@@ -42,9 +42,8 @@ def restore(influx, database, container, folder):
     for part in ("data", "wal", "meta"):
         measured.timed(shutil.rmtree, influx.folder / part, True)
     shards = str(folder / "shards")
-    measured.run(["influxd", "restore", "-metadir", str(influx.folder / "meta"), shards], output="/dev/null")
-    data = str(influx.folder / "data")
-    measured.run(["influxd", "restore", "-database", database, "-datadir", data, shards], output="/dev/null")
+    folders = ["-metadir", str(influx.folder / "meta"), "-datadir", str(influx.folder / "data")]
+    measured.run(["influxd", "restore", *folders, "-database", database, str(folder / "shards")], output="/dev/null")
     measured.run(influx.start_command.split())
     measured.timed(ask_every_shard, influx, database)
     measured.timed(shutil.rmtree, folder)
