@@ -1,9 +1,14 @@
 """Runs commands and tells how long they took and how much memory the largest of their processes had."""
 
 import os
+import pathlib
 import statistics
 import subprocess
+import sys
+import tempfile
 import time
+
+RUNNER = str(pathlib.Path(__file__).with_name("runner.py"))
 
 
 class Measured:
@@ -13,25 +18,21 @@ class Measured:
         self.seconds = 0.0
         self.peak = 0
 
-    def run(self, command, environment=None, output=None):
-        """One command to its end, in our environment with these changes (None: without); its output goes to the file `output`, or is returned as bytes if that is None.
+    def run(self, command, environment=None, output="/dev/null"):
+        """One command to its end, in our environment with these changes (None: without), its output in a file.
 
-        The peak is the kernel's (ru_maxrss of wait4), the largest of the process and what it waited for.
-        A process begins with its parent's peak, so none shows less than this driver has.
+        The peak is the kernel's (ru_maxrss of wait4): the largest of the process and those that it waited for.
         """
-        begin = time.monotonic()
-        target = subprocess.PIPE if output is None else open(output, "wb")
         variables = {**os.environ, **(environment or {})}
         variables = {name: value for name, value in variables.items() if value is not None}
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=target, env=variables)
-        text = process.stdout.read() if output is None else target.close()
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-        self.seconds += time.monotonic() - begin
-        self.peak = max(self.peak, usage.ru_maxrss * 1024)
-        if process.returncode != 0:
-            raise RuntimeError(f"{' '.join(map(str, command))} ended with {process.returncode}")
-        return text
+        with tempfile.NamedTemporaryFile("r") as result:
+            runner = [sys.executable, "-I", "-S", RUNNER, result.name, str(output), *map(str, command)]
+            subprocess.run(runner, check=True, stdin=subprocess.DEVNULL, env=variables)
+            status, seconds, peak = result.read().split()
+        self.seconds += float(seconds)
+        self.peak = max(self.peak, int(peak))
+        if status != "0":
+            raise RuntimeError(f"{' '.join(map(str, command))} ended with {status}")
 
     def timed(self, work, *arguments):
         """Something that is done in this process and whose time belongs to the rest."""

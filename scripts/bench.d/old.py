@@ -4,6 +4,7 @@ import hashlib
 import json
 import pathlib
 import shutil
+import tempfile
 import time
 import urllib.parse
 
@@ -14,11 +15,12 @@ from measure import Measured
 def backup(influx, database, container, folder):
     """`influxd backup`, `swift upload`, then the MD5 of every object against the local file, as `swift stat` tells it."""
     measured = Measured()
-    measured.run(["influxd", "backup", "-host", influx.snapshot, "-database", database, str(folder)], output="/dev/null")
-    measured.run(["swift", "upload", "--object-name", "shards", container, str(folder)], output="/dev/null")
+    measured.run(["influxd", "backup", "-host", influx.snapshot, "-database", database, str(folder)])
+    measured.run(["swift", "upload", "--object-name", "shards", container, str(folder)])
     for file in sorted(pathlib.Path(folder).iterdir()):
-        told = measured.run(["swift", "stat", container, f"shards/{file.name}"]).decode()
-        etag = next(line.split(":", 1)[1].strip() for line in told.splitlines() if line.strip().startswith("ETag:"))
+        with tempfile.NamedTemporaryFile("r") as told:
+            measured.run(["swift", "stat", container, f"shards/{file.name}"], output=told.name)
+            etag = next(line.split(":", 1)[1].strip() for line in told if line.strip().startswith("ETag:"))
         if etag != measured.timed(md5, file):
             raise RuntimeError(f"{file.name} was stored damaged")
     measured.timed(shutil.rmtree, folder)
@@ -37,13 +39,13 @@ def restore(influx, database, container, folder):
     """`swift download`, stop, remove the old data, `influxd restore` of metastore and data, start, until every shard answers."""
     measured = Measured()
     folder = pathlib.Path(folder)
-    measured.run(["swift", "download", container, "--output-dir", str(folder)], output="/dev/null")
+    measured.run(["swift", "download", container, "--output-dir", str(folder)])
     measured.run(influx.stop_command.split())
     for part in ("data", "wal", "meta"):
         measured.timed(shutil.rmtree, influx.folder / part, True)
     shards = str(folder / "shards")
     folders = ["-metadir", str(influx.folder / "meta"), "-datadir", str(influx.folder / "data")]
-    measured.run(["influxd", "restore", *folders, "-database", database, str(folder / "shards")], output="/dev/null")
+    measured.run(["influxd", "restore", *folders, "-database", database, str(folder / "shards")])
     measured.run(influx.start_command.split())
     measured.timed(ask_every_shard, influx, database)
     measured.timed(shutil.rmtree, folder)
