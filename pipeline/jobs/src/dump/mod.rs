@@ -15,6 +15,7 @@ mod json;
 mod measurement;
 mod outcome;
 mod pages;
+mod refusals;
 mod schema;
 mod series_key;
 mod sorter;
@@ -95,10 +96,7 @@ pub async fn run(
 ) -> Result<Outcome, Error> {
     let begun = Instant::now();
     let deadline = config.wait.map(|wait| begun + wait);
-    if config.upload && store.is_none() {
-        return Err(Error::new(Kind::Usage, "cannot upload a dump without an archive")
-            .hint("name one with --archive, or give --no-upload"));
-    }
+    refusals::check(&config, store.is_some())?;
 
     // 1. The night, and the server that holds it.
     let night = config.calendar.night(config.date, now)?;

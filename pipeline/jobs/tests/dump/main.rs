@@ -8,4 +8,5 @@ mod impostor;
 mod names;
 mod nights;
 mod points;
+mod refusals;
 mod windows;

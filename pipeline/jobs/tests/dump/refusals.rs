@@ -1,0 +1,31 @@
+//! What is refused at once: nothing was asked of a server then, nothing waited for, nothing written.
+
+use std::sync::Arc;
+
+use jobs::dump::{self, Config};
+use jobs::{Error, Kind};
+
+use crate::bench::{Bench, now};
+
+/// The error of a dump that no server hears of.
+async fn refused(bench: &Bench, config: Config, archive: bool) -> Error {
+    let nobody = bench.influx_at("http://127.0.0.1:1");
+    let store = archive.then(|| Arc::clone(&bench.store));
+    dump::run(config, now(), store, nobody, Arc::new(())).await.unwrap_err()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dump_of_which_nothing_would_be_kept_is_refused() {
+    let bench = Bench::start().await;
+    for (archive, upload, message, hint) in [
+        (true, false, "nothing would be kept of the dump", "--output"),
+        (false, false, "nothing would be kept of the dump", "--output"),
+        (false, true, "cannot upload a dump without an archive", "--no-upload"),
+    ] {
+        let mut config = bench.config(&["m"]);
+        config.upload = upload;
+        let error = refused(&bench, config, archive).await;
+        assert_eq!((error.kind(), error.to_string().as_str()), (Kind::Usage, message));
+        assert!(error.hint_text().unwrap().contains(hint), "{error:?}");
+    }
+}
