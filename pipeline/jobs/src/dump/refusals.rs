@@ -12,5 +12,8 @@ pub(super) fn check(config: &Config, archive: bool) -> Result<(), Error> {
     if !config.upload && config.output.is_none() {
         return usage("nothing would be kept of the dump", "name a folder for it with --output, or let it be uploaded");
     }
+    if config.measurements.iter().any(String::is_empty) {
+        return usage("a measurement has no name", "an empty name comes from a variable that is not set, for example");
+    }
     Ok(())
 }

@@ -29,3 +29,10 @@ async fn a_dump_of_which_nothing_would_be_kept_is_refused() {
         assert!(error.hint_text().unwrap().contains(hint), "{error:?}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_measurement_without_a_name_is_refused() {
+    let bench = Bench::start().await;
+    let error = refused(&bench, bench.config(&["m", ""]), true).await;
+    assert_eq!((error.kind(), error.to_string().as_str()), (Kind::Usage, "a measurement has no name"));
+}
