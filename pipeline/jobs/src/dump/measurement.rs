@@ -2,10 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use archive::records::DumpManifest;
-use archive::{Document, names};
-use chrono::TimeDelta;
-use store::{Body, Digests, Store};
+use archive::names;
 
 use super::arrange::Arranged;
 use super::extract::{Extracted, Request, extract};
@@ -19,12 +16,18 @@ const SHOWN: usize = 20;
 impl Run {
     /// Dumps one measurement.
     pub(super) async fn dump(&self, measurement: &str) -> Result<Dumped, Error> {
-        self.progress.report(Event::Step(&format!("dumping {measurement}")));
         let origin = Origin {
             database: self.database.clone(),
             policy: self.policy.clone(),
             measurement: measurement.to_owned(),
         };
+
+        let file = names::dump_file(measurement, self.window, self.config.calendar.time_zone, "json");
+        let store = self.store.as_deref().filter(|_| self.config.upload);
+        if let Some(store) = store {
+            self.refuse_to_replace_another(store, &file, &origin).await?;
+        }
+        self.progress.report(Event::Step(&format!("dumping {measurement}")));
 
         // 1. What it consists of, and until when the server holds everything.
         let date = self.influx.ping().await?.date;
@@ -51,12 +54,11 @@ impl Run {
         }
 
         // 3. Archive, seal, local copy.
-        let file = names::dump_file(measurement, self.window, self.config.calendar.time_zone, "json");
         let covered_until = self.base.covered_until(&self.database, &self.policy, self.window, date);
         let mut dumped = Dumped {
             measurement: measurement.to_owned(),
-            database: origin.database,
-            retention_policy: origin.policy,
+            database: origin.database.clone(),
+            retention_policy: origin.policy.clone(),
             object: None,
             file: None,
             records: arranged.records,
@@ -68,10 +70,10 @@ impl Run {
             spills: arranged.spills,
             warnings,
         };
-        if self.config.upload
-            && let Some(store) = &self.store
-        {
-            self.store(store.as_ref(), &file, &path, &digests, &mut dumped).await?;
+        if let Some(store) = store {
+            // Another dump may have come to its end meanwhile.
+            self.refuse_to_replace_another(store, &file, &origin).await?;
+            self.store(store, &file, &path, &digests, &mut dumped).await?;
         }
         if let Some(output) = &self.config.output {
             dumped.file = copy(&path, output, &file, digests.bytes).await?;
@@ -99,56 +101,6 @@ impl Run {
             segment_size: self.store.as_ref().and_then(|store| store.segment_size()),
         };
         extract(&self.influx, &request, path, self.progress.as_ref()).await
-    }
-
-    /// Stores the file and seals it. An older dump loses its seal before it is replaced.
-    async fn store(
-        &self,
-        store: &dyn Store,
-        file: &str,
-        path: &Path,
-        digests: &Digests,
-        dumped: &mut Dumped,
-    ) -> Result<(), Error> {
-        let container = &self.night.container;
-        let (object, seal) = (names::dump(container, file), names::dump_manifest(container, file));
-        archive::remove(store, container, &seal).await?;
-        if digests.bytes > 0 {
-            store.put(container, &object, &Body::from_file(path, digests.clone())).await?;
-            dumped.object = Some(object);
-        } else {
-            match store.delete_with_segments(container, &object).await {
-                Ok(()) | Err(store::Error::NotFound { .. }) => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-        let manifest = DumpManifest {
-            format: DumpManifest::FORMAT.to_owned(),
-            night: self.night.day,
-            time_zone: self.config.calendar.time_zone.to_string(),
-            writer: self.config.place.writer.clone(),
-            measurement: dumped.measurement.clone(),
-            database: dumped.database.clone(),
-            retention_policy: dumped.retention_policy.clone(),
-            window_start: self.window.start,
-            window_end: self.window.end,
-            object: dumped.object.clone(),
-            encoding: "json".to_owned(),
-            page_size: self.config.page_size as u64,
-            records: dumped.records,
-            pages: dumped.pages,
-            bytes: digests.bytes,
-            sha256: dumped.sha256.clone(),
-            md5: hex::encode(digests.md5),
-            covered_until: dumped.covered_until,
-            open: dumped.open,
-            backup_manifest_sha256: self.base.manifest_sha256().map(str::to_owned),
-            started: self.now,
-            sealed: self.now + TimeDelta::from_std(self.begun.elapsed()).unwrap_or_default(),
-            warnings: dumped.warnings.clone(),
-        };
-        archive::seal(store, container, &seal, &manifest).await?;
-        Ok(())
     }
 
     /// The error that a measurement does not exist, with what does.

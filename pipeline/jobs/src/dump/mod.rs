@@ -10,6 +10,7 @@
 mod arrange;
 mod base;
 mod columns;
+mod deposit;
 mod extract;
 mod json;
 mod measurement;

@@ -12,6 +12,8 @@
 //! - A field that has different types in different shards: a query that spans them answers the values of one type
 //!   alone. The window is then cut at the borders of the shards, within which a field has one type.
 
+use std::fmt;
+
 use archive::Window;
 use chrono::{DateTime, Utc};
 use influx::{Influx, quote_identifier};
@@ -37,6 +39,13 @@ pub(super) struct Schema {
     pub(super) mixed: Vec<String>,
     /// Names that are left out.
     pub(super) unreachable: Vec<String>,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Origin { database, policy, measurement } = self;
+        write!(f, "{measurement} of {database}.{policy}")
+    }
 }
 
 impl Origin {
