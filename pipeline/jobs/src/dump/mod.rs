@@ -98,6 +98,7 @@ pub async fn run(
     let begun = Instant::now();
     let deadline = config.wait.map(|wait| begun + wait);
     refusals::check(&config, store.is_some())?;
+    let measurements = refusals::measurements(&config.measurements)?;
 
     // 1. The night, and the server that holds it.
     let night = config.calendar.night(config.date, now)?;
@@ -129,12 +130,6 @@ pub async fn run(
         failures: Vec::new(),
         seconds: 0.0,
     };
-    let mut measurements: Vec<&String> = Vec::new();
-    for measurement in &run.config.measurements {
-        if !measurements.contains(&measurement) {
-            measurements.push(measurement);
-        }
-    }
     for measurement in &measurements {
         match run.dump(measurement).await {
             Ok(dumped) => outcome.dumps.push(dumped),

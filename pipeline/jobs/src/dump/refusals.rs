@@ -1,5 +1,9 @@
 //! What is refused at once, before a server is asked and before anything is waited for.
 
+use std::collections::BTreeMap;
+
+use archive::names;
+
 use super::Config;
 use crate::{Error, Kind};
 
@@ -16,4 +20,22 @@ pub(super) fn check(config: &Config, archive: bool) -> Result<(), Error> {
         return usage("a measurement has no name", "an empty name comes from a variable that is not set, for example");
     }
     Ok(())
+}
+
+/// The measurements, each once. Two of which the dumps would have the same name are refused.
+pub(super) fn measurements(asked: &[String]) -> Result<Vec<String>, Error> {
+    let mut measurements: Vec<String> = Vec::new();
+    let mut named = BTreeMap::new();
+    for measurement in asked {
+        match named.insert(names::measurement_in_file(measurement), measurement) {
+            None => measurements.push(measurement.clone()),
+            Some(same) if same == measurement => {}
+            Some(other) => {
+                let message = format!("the dumps of {other} and {measurement} would have the same name");
+                let hint = "dump one of them with --no-upload and --output, to a folder of its own";
+                return Err(Error::new(Kind::Usage, message).hint(hint));
+            }
+        }
+    }
+    Ok(measurements)
 }

@@ -36,3 +36,14 @@ async fn a_measurement_without_a_name_is_refused() {
     let error = refused(&bench, bench.config(&["m", ""]), true).await;
     assert_eq!((error.kind(), error.to_string().as_str()), (Kind::Usage, "a measurement has no name"));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_measurements_of_which_the_dumps_would_have_one_name_are_refused() {
+    let bench = Bench::start().await;
+    let long = "m".repeat(200);
+    // A name that is too long is cut; another one may be called like what comes of that.
+    let cut = archive::names::measurement_in_file(&long);
+    let error = refused(&bench, bench.config(&[&long, "m", &cut]), true).await;
+    let message = format!("the dumps of {long} and {cut} would have the same name");
+    assert_eq!((error.kind(), error.to_string()), (Kind::Usage, message));
+}
