@@ -62,7 +62,7 @@ impl Staging {
     ///
     /// When there is no room for the night.
     pub(super) async fn open(config: &Config, target: &Target, selection: &Selection) -> Result<Staging, Error> {
-        let (paths, owner, needed) = (target.paths.clone(), target.owner, selection.bytes + SPARE_BYTES);
+        let (paths, owner, needed) = (target.paths.clone(), target.owner, selection.bytes.saturating_add(SPARE_BYTES));
         let (databases, drop_first, spool) =
             (selection.databases.clone(), config.drop_first, config.place.spool.clone());
         files::blocking(move || {

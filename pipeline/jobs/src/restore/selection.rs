@@ -1,7 +1,6 @@
 //! What is to be restored: databases of the night, their shards, and what the stored metastore says of them.
 
 use std::collections::BTreeSet;
-use std::path::{Component, Path};
 
 use archive::manifest::{ShardRecord, StoredObject};
 use archive::{BackupManifest, Loaded};
@@ -15,6 +14,9 @@ use crate::{Error, Kind, loaded};
 
 /// Databases that belong to the target: its own statistics, and the loaded record.
 const THE_TARGETS_OWN: [&str; 2] = ["_internal", loaded::DATABASE];
+
+/// The longest name of a directory, in bytes.
+const LONGEST_NAME: usize = 255;
 
 /// The part of a night that is to be restored.
 #[derive(Debug)]
@@ -45,21 +47,29 @@ impl Selection {
         wanted: &[String],
     ) -> Result<Selection, Error> {
         let Loaded { document: manifest, sha256: manifest_sha256 } = manifest;
+        for name in &manifest.databases {
+            check_name(&manifest.container, "database", name)?;
+        }
         let databases = pick(&manifest, wanted)?;
         let metastore = metastore(store, &manifest).await?;
+        for name in &manifest.databases {
+            check_database(&metastore, &manifest.container, name)?;
+        }
         let mut shards: Vec<(StoredObject, ShardRecord)> = manifest
             .shards()
             .filter(|(_, shard)| databases.contains(&shard.database))
             .map(|(object, shard)| (object.clone(), shard.clone()))
             .collect();
         shards.sort_by_key(|(object, shard)| (std::cmp::Reverse(object.bytes), shard.shard_id));
-        for name in &databases {
-            check_database(&metastore, &manifest.container, name)?;
-        }
+        let (mut ids, mut bytes) = (BTreeSet::new(), 0u64);
         for (object, shard) in &shards {
             check_shard(&metastore, object, shard)?;
+            if !ids.insert(shard.shard_id) {
+                return Err(damaged(&object.name, &format!("the manifest names shard {} twice", shard.shard_id)));
+            }
+            bytes =
+                bytes.checked_add(object.bytes).ok_or_else(|| damaged(&object.name, "no disk has so many bytes"))?;
         }
-        let bytes = shards.iter().map(|(object, _)| object.bytes).sum();
         Ok(Selection { manifest, manifest_sha256, databases, shards, bytes, metastore })
     }
 
@@ -97,7 +107,15 @@ fn pick(manifest: &BackupManifest, wanted: &[String]) -> Result<Vec<String>, Err
 
 async fn metastore(store: &dyn Store, manifest: &BackupManifest) -> Result<Data, Error> {
     let object = manifest.metastore().ok_or_else(|| damaged(&manifest.container, "its manifest names no metastore"))?;
-    let bytes: Bytes = store.get_bytes(&manifest.container, &object.name, object.bytes).await?;
+    let instead = |bytes: u64| damaged(&object.name, &format!("it has {bytes} bytes instead of {}", object.bytes));
+    let bytes: Bytes = match store.get_bytes(&manifest.container, &object.name, object.bytes).await {
+        Err(store::Error::NotFound { .. }) => return Err(damaged(&object.name, "it does not exist")),
+        Err(store::Error::TooLarge { bytes, .. }) => return Err(instead(bytes)),
+        other => other?,
+    };
+    if bytes.len() as u64 != object.bytes {
+        return Err(instead(bytes.len() as u64));
+    }
     if hex::encode(Sha256::digest(&bytes)) != object.sha256 {
         return Err(damaged(&object.name, "its SHA-256 is not that of the manifest"));
     }
@@ -105,23 +123,19 @@ async fn metastore(store: &dyn Store, manifest: &BackupManifest) -> Result<Data,
     Ok(framed.data)
 }
 
-/// A database must be in the metastore, under a name that can be a directory's and leads nowhere else.
+/// A database must be in the metastore, and its policies, with shards or without, must have names for directories: the
+/// server makes one as soon as somebody writes.
 fn check_database(metastore: &Data, container: &str, name: &str) -> Result<(), Error> {
-    if !is_a_directory_name(name) {
-        return Err(damaged(container, &format!("{name:?} cannot be a database")));
-    }
-    match metastore.database(name) {
-        Some(_) => Ok(()),
-        None => Err(damaged(container, &format!("its metastore does not have the database {name}"))),
-    }
+    let Some(database) = metastore.database(name) else {
+        return Err(damaged(container, &format!("its metastore does not have the database {name}")));
+    };
+    database.policies.iter().try_for_each(|policy| check_name(container, "retention policy", &policy.name))
 }
 
 /// The manifest's word on a shard must be the metastore's.
 fn check_shard(metastore: &Data, object: &StoredObject, shard: &ShardRecord) -> Result<(), Error> {
     let ShardRecord { database, retention_policy, shard_id, .. } = shard;
-    if !is_a_directory_name(retention_policy) {
-        return Err(damaged(&object.name, &format!("{retention_policy:?} cannot be a retention policy")));
-    }
+    check_name(&object.name, "retention policy", retention_policy)?;
     let known = metastore
         .database(database)
         .and_then(|database| database.live_shards().find(|live| live.id == *shard_id))
@@ -129,10 +143,11 @@ fn check_shard(metastore: &Data, object: &StoredObject, shard: &ShardRecord) -> 
     if known { Ok(()) } else { Err(damaged(&object.name, "the stored metastore does not have this shard")) }
 }
 
-fn is_a_directory_name(name: &str) -> bool {
-    let mut parts = Path::new(name).components();
-    let one = matches!((parts.next(), parts.next()), (Some(Component::Normal(part)), None) if *part == *name);
-    one && !name.contains(['\\', '\0']) && name != aside::FOLDER
+/// A name becomes a directory; it must be one that leads nowhere else. InfluxDB takes no other names either.
+fn check_name(object: &str, what: &str, name: &str) -> Result<(), Error> {
+    let fits = !name.is_empty() && name.len() <= LONGEST_NAME && ![".", "..", aside::FOLDER].contains(&name);
+    let plain = !name.contains(['/', '\\']) && !name.contains(char::is_control);
+    if fits && plain { Ok(()) } else { Err(damaged(object, &format!("{name:?} cannot be a {what}"))) }
 }
 
 /// What to say of an object, or a night, that is not what it should be.
