@@ -16,7 +16,8 @@ use sha2::{Digest, Sha256};
 
 use super::directories::Paths;
 use super::files::{self, Owner};
-use super::target::meta_db;
+use super::ours::Ours;
+use super::target::{meta_db, read_metastore};
 use crate::{Error, Kind, loaded};
 
 /// Our folder in the data directory and in the WAL directory; there while a restore is under way.
@@ -27,6 +28,8 @@ pub(super) const FOLDER: &str = ".nightshard";
 struct Journal {
     /// The night that is being restored, for people.
     container: String,
+    /// The databases that are replaced, the one of the loaded record among them.
+    databases: Vec<String>,
     /// SHA-256 of the new metastore, once everything else is in place and it is about to be written.
     new_metastore: Option<String>,
     /// Whether the new metastore has been written.
@@ -66,7 +69,8 @@ impl Aside {
         drop_first: bool,
     ) -> Result<Aside, Error> {
         let mut moves = Vec::new();
-        for name in std::iter::once(loaded::DATABASE).chain(databases.iter().map(String::as_str)) {
+        let databases: Vec<String> = std::iter::once(loaded::DATABASE.to_owned()).chain(databases.to_vec()).collect();
+        for name in &databases {
             for (directory, kind) in [(&paths.data, "data"), (&paths.wal, "wal")] {
                 let place = directory.join(name);
                 let waits = directory.join(FOLDER).join("aside").join(kind).join(name);
@@ -82,7 +86,8 @@ impl Aside {
                 owner.make(&folder)?;
             }
         }
-        let journal = Journal { container: container.to_owned(), new_metastore: None, written: false, moves };
+        let container = container.to_owned();
+        let journal = Journal { container, databases, new_metastore: None, written: false, moves };
         let aside = Aside { paths: paths.clone(), journal };
         aside.save()?;
         match aside.move_all() {
@@ -154,7 +159,7 @@ impl Aside {
         let file = journal_file(&self.paths);
         let bytes = serde_json::to_vec_pretty(&self.journal)
             .map_err(|error| Error::new(Kind::Failed, format!("cannot write {}: {error}", file.display())))?;
-        files::replace(&file, &bytes)
+        files::replace(&file, &self.paths.data, &bytes)
     }
 
     fn sync(&self) -> Result<(), Error> {
@@ -165,31 +170,41 @@ impl Aside {
     }
 }
 
-/// Whether an earlier run was cut off between setting aside and its end.
-pub(super) fn interrupted(paths: &Paths) -> bool {
-    journal_file(paths).exists()
+/// The databases that an earlier run, which was cut off between setting aside and its end, was replacing.
+pub(super) fn interrupted(paths: &Paths) -> Result<Vec<String>, Error> {
+    Ok(read_journal(paths)?.map(|journal| journal.databases).unwrap_or_default())
 }
 
-/// Clears up after a run that was cut off. The server must be stopped.
-///
-/// Where the new metastore was written, the new state is complete and stays, unproven as it is. Else the old
-/// directories come back; the metastore is the old one still, or what the server has made of it since.
-pub(super) fn recover(paths: &Paths) -> Result<(), Error> {
+fn read_journal(paths: &Paths) -> Result<Option<Journal>, Error> {
     let file = journal_file(paths);
     let bytes = match fs::read(&file) {
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         other => other.map_err(|error| Error::io(format!("read {}", file.display()), &error))?,
     };
-    let journal: Journal = serde_json::from_slice(&bytes).map_err(|error| {
+    let journal = serde_json::from_slice(&bytes).map_err(|error| {
         let message = format!("{}, the journal of an interrupted restore, cannot be read: {error}", file.display());
         Error::new(Kind::Failed, message)
             .hint("the old databases lie beside it; move them back by hand, then remove it")
     })?;
+    Ok(Some(journal))
+}
+
+/// Clears up after a run that was cut off. The server must be stopped.
+///
+/// Where the new metastore was written, the new state is complete and stays, unproven as it is; its databases are ours
+/// from then on. Else the old directories come back; the metastore is the old one still, or what the server has made of
+/// it since.
+pub(super) fn recover(paths: &Paths) -> Result<(), Error> {
+    let Some(journal) = read_journal(paths)? else { return Ok(()) };
     let on_disk = fs::read(meta_db(paths)).ok().map(|bytes| digest(&bytes));
     let stands = journal.written || journal.new_metastore.is_some() && journal.new_metastore == on_disk;
     tracing::warn!("an earlier restore of {} was cut off; its new state stays: {stands}", journal.container);
     let aside = Aside { paths: paths.clone(), journal };
-    if stands { aside.discard() } else { aside.put_back() }
+    if !stands {
+        return aside.put_back();
+    }
+    Ours::add(paths, &read_metastore(paths)?, &aside.journal.databases)?;
+    aside.discard()
 }
 
 /// The folder of the downloaded shards in the data directory, made anew.
@@ -205,7 +220,7 @@ pub(super) fn make_staged(paths: &Paths, owner: Owner) -> Result<PathBuf, Error>
 /// Removes what was downloaded into the data directory, and our folder, if no interrupted run needs it.
 pub(super) fn remove_staged(paths: &Paths) -> Result<(), Error> {
     files::remove(&paths.data.join(FOLDER).join("staged"))?;
-    if interrupted(paths) {
+    if journal_file(paths).exists() {
         return Ok(());
     }
     files::remove(&paths.data.join(FOLDER))
@@ -233,9 +248,29 @@ fn rename(from: &Path, to: &Path) -> Result<(), Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use influx::metastore::{Data, Database, Policy, Shard, ShardGroup};
     use tempfile::TempDir;
 
-    /// Two databases and a loaded record, one of them without a log; the metastore says `old`.
+    /// A metastore with one shard in each database.
+    fn metastore(databases: &[&str], shard: u64) -> Data {
+        let database = |name: &&str| {
+            let shards = vec![Shard { id: shard, ..Shard::default() }];
+            let shard_groups = vec![ShardGroup { shards, ..ShardGroup::default() }];
+            let policies = vec![Policy { name: "p".to_owned(), shard_groups, ..Policy::default() }];
+            Database { name: (*name).to_owned(), policies, ..Database::default() }
+        };
+        Data { cluster_id: 7, databases: databases.iter().map(database).collect(), ..Data::default() }
+    }
+
+    fn old_metastore() -> Data {
+        metastore(&["other", "nightshard", "a", "b"], 1)
+    }
+
+    fn new_metastore() -> Data {
+        metastore(&["other", "nightshard", "a", "b", "c"], 2)
+    }
+
+    /// Two databases and a loaded record, one of them without a log.
     fn old_state() -> (TempDir, Paths) {
         let root = tempfile::tempdir().unwrap();
         let path = |name: &str| root.path().join(name);
@@ -244,7 +279,7 @@ mod tests {
             fs::create_dir_all(path(folder)).unwrap();
             fs::write(path(folder).join("file"), "old").unwrap();
         }
-        fs::write(meta_db(&paths), "old").unwrap();
+        fs::write(meta_db(&paths), old_metastore().to_meta_db()).unwrap();
         (root, paths)
     }
 
@@ -291,7 +326,7 @@ mod tests {
                     fs::rename(aside, place).unwrap();
                 }
             }
-            assert!(interrupted(&paths));
+            assert_eq!(interrupted(&paths).unwrap(), ["nightshard", "a", "b", "c"]);
             recover(&paths).unwrap();
             assert_eq!(state(&paths), OLD, "after {cut} directories");
         }
@@ -301,25 +336,32 @@ mod tests {
     fn the_new_state_stays_once_its_metastore_is_written() {
         let (_root, paths) = old_state();
         let mut aside = exchange(&paths, false);
-        aside.before_metastore(b"new").unwrap();
-        fs::write(meta_db(&paths), "new").unwrap();
+        aside.before_metastore(&new_metastore().to_meta_db()).unwrap();
+        fs::write(meta_db(&paths), new_metastore().to_meta_db()).unwrap();
         recover(&paths).unwrap();
         assert_eq!(state(&paths), NEW, "cut off before it was said");
+        let ours = Ours::read(&paths, &new_metastore()).unwrap();
+        assert!(["nightshard", "a", "b", "c"].iter().all(|name| ours.has(name)) && !ours.has("other"));
+        let other_server = Data { cluster_id: 8, ..new_metastore() };
+        assert!(!Ours::read(&paths, &other_server).unwrap().has("a"));
 
         let (_root, paths) = old_state();
         let mut aside = exchange(&paths, false);
-        aside.before_metastore(b"new").unwrap();
+        aside.before_metastore(&new_metastore().to_meta_db()).unwrap();
         aside.after_metastore().unwrap();
-        fs::write(meta_db(&paths), "what the server made of it since").unwrap();
+        let since = metastore(&["nightshard", "b"], 9);
+        fs::write(meta_db(&paths), since.to_meta_db()).unwrap();
         recover(&paths).unwrap();
         assert_eq!(state(&paths), NEW);
+        let ours = Ours::read(&paths, &since).unwrap();
+        assert!(ours.has("b") && !ours.has("a"), "what does not exist is forgotten");
     }
 
     #[test]
     fn a_metastore_that_was_taken_back_takes_the_directories_with_it() {
         let (_root, paths) = old_state();
         let mut aside = exchange(&paths, false);
-        aside.before_metastore(b"new").unwrap();
+        aside.before_metastore(&new_metastore().to_meta_db()).unwrap();
         aside.after_metastore().unwrap();
         aside.metastore_taken_back().unwrap();
         recover(&paths).unwrap();

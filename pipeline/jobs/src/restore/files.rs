@@ -62,21 +62,17 @@ impl Owner {
     }
 }
 
-/// Puts new bytes in the place of a file, whole or not at all, with the old one's owner and mode.
-pub(super) fn replace(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+/// Puts new bytes in the place of a file, whole or not at all. It belongs to whom the file `like` belongs, and may be
+/// read by whom that one may be read.
+pub(super) fn replace(path: &Path, like: &Path, bytes: &[u8]) -> Result<(), Error> {
     let write = || -> io::Result<()> {
         let folder = path.parent().unwrap_or(Path::new("."));
         let mut file = NamedTempFile::new_in(folder)?;
         file.write_all(bytes)?;
-        let like = match fs::metadata(path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-            other => Some(other?),
-        };
-        if let Some(like) = like {
-            file.as_file().set_permissions(like.permissions())?;
-            if (like.uid(), like.gid()) != (file.as_file().metadata()?.uid(), file.as_file().metadata()?.gid()) {
-                chown(file.path(), Some(like.uid()), Some(like.gid()))?;
-            }
+        let (like, own) = (fs::metadata(like)?, file.as_file().metadata()?);
+        file.as_file().set_permissions(Permissions::from_mode(like.mode() & 0o666))?;
+        if (like.uid(), like.gid()) != (own.uid(), own.gid()) {
+            chown(file.path(), Some(like.uid()), Some(like.gid()))?;
         }
         file.as_file().sync_all()?;
         file.persist(path)?;

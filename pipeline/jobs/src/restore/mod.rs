@@ -11,6 +11,7 @@ mod aside;
 mod directories;
 mod download;
 mod files;
+mod ours;
 mod place;
 mod prove;
 mod selection;
@@ -52,7 +53,8 @@ pub struct Config {
     pub databases: Vec<String>,
     /// How long to wait for the night's backup.
     pub wait: Option<Duration>,
-    /// Whether the target may be one that was never restored by us and holds such databases, or a twin of the source.
+    /// Whether databases that the target holds, and that were not restored by us, may be replaced, and whether the
+    /// target may be a twin of the source.
     pub first_restore: bool,
     /// Whether the old databases are deleted before the new ones are unpacked, for disks that cannot hold both.
     pub drop_first: bool,

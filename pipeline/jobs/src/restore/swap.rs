@@ -5,6 +5,7 @@ use influx::metastore::merge::{self, Wish};
 
 use super::aside::{self, Aside};
 use super::download::StagedShard;
+use super::ours::Ours;
 use super::prove::{self, Proven};
 use super::selection::Selection;
 use super::server::Server;
@@ -111,7 +112,7 @@ impl<'a> Swap<'a> {
         let bytes = merged.data.to_meta_db();
         aside.before_metastore(&bytes)?;
         self.written = true;
-        files::replace(&meta_db(paths), &bytes)?;
+        files::replace(&meta_db(paths), &meta_db(paths), &bytes)?;
         aside.after_metastore()?;
 
         self.step("starting the target");
@@ -120,6 +121,12 @@ impl<'a> Swap<'a> {
         self.step("asking every shard");
         let cluster_id = merged.data.cluster_id;
         let proven = prove::all(server.influx(), cluster_id, databases, &placed, self.config.parallel).await?;
+        // Only what has been proven may be replaced the next time without a question.
+        {
+            let (paths, databases, metastore) = (paths.clone(), databases.clone(), merged.data);
+            let names = [databases, vec![loaded::DATABASE.to_owned()]].concat();
+            files::blocking(move || Ours::add(&paths, &metastore, &names)).await?;
+        }
         let differences = merged.differences.iter().map(ToString::to_string).collect();
         Ok(Exchanged { proven, cluster_id, differences })
     }
@@ -169,7 +176,7 @@ impl<'a> Swap<'a> {
                 names.push(loaded::DATABASE.to_owned());
                 let back =
                     read_metastore(&paths).map_or_else(|_| old.clone(), |now| merge::take_back(&now, &old, &names));
-                files::replace(&meta_db(&paths), &back.to_meta_db())?;
+                files::replace(&meta_db(&paths), &meta_db(&paths), &back.to_meta_db())?;
                 aside.metastore_taken_back()?;
             }
             aside.put_back()

@@ -15,6 +15,7 @@ use super::Config;
 use super::aside;
 use super::directories::{Paths, Told};
 use super::files::{self, Owner};
+use super::ours::Ours;
 use super::selection::Selection;
 use crate::{Error, Kind, loaded};
 
@@ -34,8 +35,8 @@ pub(super) struct Target {
     data_directory: String,
     /// Its metastore.
     pub(super) metastore: Data,
-    /// Whether an earlier restore was cut off in the middle.
-    interrupted: bool,
+    /// The databases that we have restored there, or were restoring when we were cut off.
+    ours: Ours,
 }
 
 impl Target {
@@ -67,11 +68,12 @@ impl Target {
                 .hint("the restore runs on the target's machine, with the target's directories; is --target right?"));
             }
             let told = |pick: fn(Diagnostics) -> Option<String>| diagnostics.clone().and_then(pick);
+            let metastore = served.unwrap_or(metastore);
             Ok(Target {
+                ours: Ours::read(&paths, &metastore)?.with(aside::interrupted(&paths)?),
                 host: told(|told| told.hostname).unwrap_or(place.host),
                 data_directory: told(|told| told.data_dir).unwrap_or_else(|| paths.data.display().to_string()),
-                metastore: served.unwrap_or(metastore),
-                interrupted: aside::interrupted(&paths),
+                metastore,
                 owner,
                 paths,
             })
@@ -83,11 +85,17 @@ impl Target {
     ///
     /// # Errors
     ///
-    /// [`Kind::Usage`] when the target is the source, and, without `first_restore`, when it looks like the source's twin
-    /// or holds a database of the night that we did not restore.
+    /// [`Kind::Usage`] when the target is the source or holds a database under the name of our own, and, without
+    /// `first_restore`, when it looks like the source's twin or holds a database of the night that we did not restore.
     pub(super) fn admit(&self, selection: &Selection, first_restore: bool) -> Result<Option<u64>, Error> {
         let source = &selection.manifest.source;
         let usage = |message: String, hint: &str| Err(Error::new(Kind::Usage, message).hint(hint));
+        if self.is_foreign(loaded::DATABASE) {
+            return usage(
+                format!("the target holds a database {} which this program did not make", loaded::DATABASE),
+                "this program keeps its own record in a database of that name; copy this one under another name, then drop it",
+            );
+        }
         if self.metastore.cluster_id.to_string() == source.cluster_id {
             // What a source does not tell cannot make a twin of it.
             let same = |known: &str, ours: &[&str]| known.is_empty() || ours.contains(&known);
@@ -109,23 +117,22 @@ impl Target {
             }
             return Ok(Some(new_cluster_id(self.metastore.cluster_id)));
         }
-        if !self.restored_before() && !first_restore {
-            for name in &selection.databases {
-                if self.metastore.database(name).is_some() || self.paths.data.join(name).exists() {
-                    return usage(
-                        format!("the target holds a database {name} which was not restored by this program"),
-                        "if it may be replaced, give --first-restore once; is --target right?",
-                    );
-                }
-            }
+        let foreign: Vec<&str> =
+            selection.databases.iter().map(String::as_str).filter(|name| self.is_foreign(name)).collect();
+        if foreign.is_empty() || first_restore {
+            return Ok(None);
         }
-        Ok(None)
+        let message = match *foreign {
+            [name] => format!("the target holds a database {name} which was not restored by this program"),
+            _ => format!("the target holds databases which were not restored by this program: {}", foreign.join(", ")),
+        };
+        usage(message, "if they may be replaced, give --first-restore once; is --target right?")
     }
 
-    /// A restore of ours adds the database of the loaded record together with the first night; one that was cut off
-    /// before has left its journal.
-    fn restored_before(&self) -> bool {
-        self.interrupted || self.metastore.database(loaded::DATABASE).is_some()
+    /// Whether it holds a database of this name that is not a restore's.
+    fn is_foreign(&self, name: &str) -> bool {
+        let there = self.metastore.database(name).is_some() || self.paths.data.join(name).exists();
+        there && !self.ours.has(name)
     }
 }
 

@@ -15,7 +15,7 @@ use serde_json::Value;
 use store::StoreExt;
 use test_support::{Influxd, temp_dir};
 
-use crate::bench::{Bench, NIGHT, assert_clean, edit, fill, influx, metastore, now, points};
+use crate::bench::{Bench, NIGHT, assert_clean, count, edit, fill, influx, metastore, now, points};
 
 /// Commands that leave a trace, so that a test can say that the server was left alone.
 fn traced(bench: &Bench, config: Config) -> Config {
@@ -90,6 +90,77 @@ async fn a_database_that_we_did_not_restore_is_replaced_only_when_told_so_once()
     assert_refused(&bench, bench.config(&target), &target, Kind::Usage, message).await;
     let config = Config { first_restore: true, ..bench.config(&target) };
     bench.restore_with(config, &target).await.unwrap();
+    bench.restore(&target).await.unwrap();
+}
+
+#[tokio::test]
+async fn the_permission_to_replace_is_one_for_each_database() {
+    let source = Influxd::start().await;
+    for name in ["one", "two", "three"] {
+        fill(&source, name, 2).await;
+    }
+    let bench = Bench::with_night_of(&source).await;
+    let target = Influxd::start().await;
+    let only = |names: &[&str]| Config {
+        databases: names.iter().map(|name| (*name).to_owned()).collect(),
+        ..bench.config(&target)
+    };
+    bench.restore_with(only(&["one"]), &target).await.unwrap();
+    fill(&target, "two", 1).await;
+    fill(&target, "three", 1).await;
+    // That we were here once does not make others' databases ours, not even while the server does not answer.
+    let message = "holds databases which were not restored by this program: three, two";
+    let error = assert_refused(&bench, bench.config(&target), &target, Kind::Usage, message).await;
+    assert!(error.hint_text().unwrap().contains("--first-restore"), "{error:?}");
+    target.stop();
+    let mut config = only(&["one", "two"]);
+    config.directories.influx_config = Some(target.config().to_owned());
+    assert_refused(&bench, config.clone(), &target, Kind::Usage, "holds a database two which was not").await;
+    let config = Config { databases: vec!["one".to_owned()], ..config };
+    bench.restore_with(config, &target).await.unwrap();
+    // One that was given stays so, and one that was dropped meanwhile is nobody's.
+    bench.restore_with(Config { first_restore: true, ..only(&["two"]) }, &target).await.unwrap();
+    bench.restore_with(only(&["one", "two"]), &target).await.unwrap();
+    assert_refused(&bench, only(&["three"]), &target, Kind::Usage, "holds a database three which was not").await;
+    target.statement("DROP DATABASE two").await;
+    bench.restore_with(only(&["one"]), &target).await.unwrap();
+    fill(&target, "two", 1).await;
+    assert_refused(&bench, only(&["two"]), &target, Kind::Usage, "holds a database two which was not").await;
+}
+
+#[tokio::test]
+async fn a_list_of_restored_databases_that_cannot_be_read_is_not_guessed_at() {
+    let source = Influxd::start().await;
+    fill(&source, "sensu_db", 1).await;
+    let bench = Bench::with_night_of(&source).await;
+    let target = Influxd::start().await;
+    bench.restore(&target).await.unwrap();
+    let list = target.meta_dir().join("nightshard.json");
+    let text = fs::read_to_string(&list).unwrap();
+    for broken in ["", "{", &text.replace("target/1", "target/2")] {
+        fs::write(&list, broken).unwrap();
+        assert_refused(&bench, bench.config(&target), &target, Kind::Failed, "cannot be read").await;
+    }
+    fs::write(&list, text).unwrap();
+    bench.restore(&target).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_database_of_others_under_the_name_of_our_own_is_never_touched() {
+    let source = Influxd::start().await;
+    fill(&source, "sensu_db", 1).await;
+    let bench = Bench::with_night_of(&source).await;
+    let target = Influxd::start().await;
+    fill(&target, "nightshard", 3).await;
+    for first_restore in [false, true] {
+        let config = Config { first_restore, ..bench.config(&target) };
+        let message = "the target holds a database nightshard which this program did not make";
+        let error = assert_refused(&bench, config, &target, Kind::Usage, message).await;
+        assert!(error.hint_text().unwrap().contains("drop it"), "{error:?}");
+    }
+    assert_eq!(count(&points(&target, "nightshard").await), 60);
+    target.statement("DROP DATABASE nightshard").await;
+    bench.restore(&target).await.unwrap();
     bench.restore(&target).await.unwrap();
 }
 

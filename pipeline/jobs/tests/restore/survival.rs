@@ -290,6 +290,8 @@ async fn files_belong_to_whom_the_targets_files_belong() {
     bench.restore_with(config, &target).await.unwrap();
     assert_eq!(fs::read_to_string(seen).unwrap().trim(), format!("{} {}", before.2.0, before.2.1));
     assert_eq!(mode(&meta_db), before.1);
+    let list = target.meta_dir().join("nightshard.json");
+    assert_eq!((owner(&list), mode(&list)), (before.2, before.1), "of what is ours");
     let database = target.data_dir().join("sensu_db");
     let shard = fs::read_dir(database.join("default")).unwrap().next().unwrap().unwrap().path();
     let table = shard.join("000000001-000000001.tsm");
