@@ -68,6 +68,7 @@ impl Door for Restore {
             start_command: self.influxd.start_command,
             start_timeout: self.influxd.start_timeout,
             dump_directory: self.dump_dir,
+            interrupt: context.interrupt,
         };
         let outcome = restore::run(config, context.now, archive.store, influx, context.progress).await?;
         Report::new(&outcome, outcome.summary(), outcome.failures())

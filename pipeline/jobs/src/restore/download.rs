@@ -87,16 +87,16 @@ impl Staging {
         .await
     }
 
-    /// Downloads and checks the shards, `parallel` at once.
+    /// Downloads and checks the shards, so many at once as configured.
     ///
     /// # Errors
     ///
-    /// [`Kind::Damage`] when one is not what the manifest says.
+    /// [`Kind::Damage`] when one is not what the manifest says; also when it is asked to end.
     pub(super) async fn fill(
         &self,
         store: &Arc<dyn Store>,
         selection: &Selection,
-        parallel: usize,
+        config: &Config,
         progress: &Arc<dyn Progress>,
     ) -> Result<Vec<StagedShard>, Error> {
         progress.report(Event::Planned { objects: selection.shards.len() as u64, bytes: selection.bytes });
@@ -109,13 +109,19 @@ impl Staging {
         });
         // Collected first, so that the closure's borrows need not hold for every lifetime.
         let downloads: Vec<_> = downloads.collect();
-        let mut ended = futures_util::stream::iter(downloads).buffer_unordered(parallel.max(1));
+        let mut ended = futures_util::stream::iter(downloads).buffer_unordered(config.parallel.max(1));
         let (mut staged, mut failure) = (Vec::new(), None);
-        while let Some(end) = ended.next().await {
+        loop {
+            let end = tokio::select! {
+                biased;
+                () = config.interrupt.requested(), if failure.is_none() => Some(Err(Error::interrupted())),
+                end = ended.next() => end,
+            };
             match end {
-                Ok(shard) => staged.push(shard),
+                None => break,
+                Some(Ok(shard)) => staged.push(shard),
                 // The others stop as well, but are waited for: nobody writes into a folder that is being removed.
-                Err(error) => {
+                Some(Err(error)) => {
                     stop.cancel();
                     failure.get_or_insert(error);
                 }

@@ -20,6 +20,7 @@ mod swap;
 mod target;
 mod witness;
 
+use std::future::Future;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -32,7 +33,7 @@ use serde::Serialize;
 use store::Store;
 
 use crate::loaded::{self, LoadedNight};
-use crate::{Error, Event, Lock, Place, Progress, lock, wait};
+use crate::{Error, Event, Interrupt, Lock, Place, Progress, lock, wait};
 pub use directories::Directories;
 use download::Staging;
 use selection::Selection;
@@ -70,6 +71,8 @@ pub struct Config {
     pub start_timeout: Duration,
     /// A folder to make at the end, for the dumps.
     pub dump_directory: Option<PathBuf>,
+    /// Asks the restore to end: at once before it has stopped the target, else as soon as the old state is back.
+    pub interrupt: Interrupt,
 }
 
 /// What a restore did. Printed with `--json`: members are added, never changed.
@@ -126,7 +129,7 @@ impl Outcome {
 /// # Errors
 ///
 /// Until everything lies checked on the local disk, nothing is changed. If the new state does not come up after that,
-/// the old one is put back, and the error says so.
+/// the old one is put back, and the error says so. That goes for an interruption too: the target is not left down.
 pub async fn run(
     config: Config,
     now: DateTime<Utc>,
@@ -137,22 +140,23 @@ pub async fn run(
     let begun = Instant::now();
     // 1. The night's seal, which is waited for.
     let night = config.calendar.night(config.date, now)?;
-    let manifest =
-        wait::for_backup(store.as_ref(), &night, config.calendar.time_zone, config.wait, progress.as_ref()).await?;
+    let (time_zone, interrupt) = (config.calendar.time_zone, &config.interrupt);
+    let manifest = wait::for_backup(store.as_ref(), &night, time_zone, config.wait, progress.as_ref());
+    let manifest = unless(interrupt, manifest).await?;
 
     // 2. One restore at a time for each target, and no dump meanwhile.
     let _lock = Lock::exclusive(&config.place.locks, &lock::target_name(influx.url()))?;
 
     // 3. What is to be restored, and onto whom: is it the source, or a stranger?
     progress.report(Event::Step("looking at the night and the target"));
-    let selection = Selection::load(store.as_ref(), manifest, &config.databases).await?;
-    let target = Target::find(&config, &influx).await?;
+    let selection = unless(interrupt, Selection::load(store.as_ref(), manifest, &config.databases)).await?;
+    let target = unless(interrupt, Target::find(&config, &influx)).await?;
     let new_cluster_id = target.admit(&selection, config.first_restore)?;
 
     // 4. Everything onto the local disk, and checked.
     progress.report(Event::Step("downloading and checking"));
     let staging = Staging::open(&config, &target, &selection).await?;
-    let shards = staging.fill(&store, &selection, config.parallel, &progress).await?;
+    let shards = staging.fill(&store, &selection, &config, &progress).await?;
 
     // 5. Only now: stop, set aside, place, merge the metastore, start, prove. Or back to where we were.
     let down = Instant::now();
@@ -212,4 +216,13 @@ pub async fn run(
         differences: record.differences,
         failures,
     })
+}
+
+/// Work that is dropped when the job is asked to end; none is begun once it has been.
+async fn unless<T>(interrupt: &Interrupt, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    tokio::select! {
+        biased;
+        () = interrupt.requested() => Err(Error::interrupted()),
+        result = work => result,
+    }
 }

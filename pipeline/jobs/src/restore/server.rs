@@ -23,6 +23,9 @@ const PAUSE: Duration = Duration::from_millis(25);
 /// How long a connection on this machine may take to be made.
 const CONNECT: Duration = Duration::from_secs(2);
 
+/// How long after a failed stop a server may go down unseen.
+const LATE: Duration = Duration::from_secs(15);
+
 /// So much of what a command printed stands in an error, in bytes from its end.
 const SHOWN: u64 = 500;
 
@@ -75,6 +78,24 @@ impl<'a> Server<'a> {
             sleep(PAUSE).await;
         }
         Ok(())
+    }
+
+    /// After a stop that failed: the server may go down yet, for instance when its command only took too long. Watches
+    /// for a while, and starts it again should it be down.
+    ///
+    /// # Errors
+    ///
+    /// When it is down and does not come up.
+    pub(super) async fn keep_up(&self) -> Result<(), Error> {
+        let begun = Instant::now();
+        while self.sign_of_life(None).await?.is_some() {
+            if begun.elapsed() >= LATE.min(self.config.start_timeout) {
+                return Ok(());
+            }
+            sleep(PAUSE).await;
+        }
+        self.alone().await?;
+        self.start().await
     }
 
     /// Waits until no process has the target's files open any more: one that does not answer may have them, too.

@@ -10,7 +10,7 @@ use super::prove::{self, Proven};
 use super::selection::Selection;
 use super::server::Server;
 use super::target::{Target, meta_db, read_metastore};
-use super::{Config, files, place};
+use super::{Config, files, place, unless};
 use crate::{Error, Event, Kind, Progress, loaded};
 
 /// An exchange, and how far it has come.
@@ -20,6 +20,8 @@ pub(super) struct Swap<'a> {
     selection: &'a Selection,
     new_cluster_id: Option<u64>,
     progress: &'a dyn Progress,
+    /// The stop command may have been run.
+    stopping: bool,
     /// The server has been stopped.
     stopped: bool,
     /// The metastore as it was then.
@@ -57,6 +59,7 @@ impl<'a> Swap<'a> {
             selection,
             new_cluster_id,
             progress,
+            stopping: false,
             stopped: false,
             old: None,
             aside: None,
@@ -72,10 +75,14 @@ impl<'a> Swap<'a> {
     /// Whatever comes between; [`Swap::back`] must be called then.
     pub(super) async fn forward(&mut self, server: &Server<'_>, staged: Vec<StagedShard>) -> Result<Exchanged, Error> {
         let (paths, owner, databases) = (&self.target.paths, self.target.owner, &self.selection.databases);
+        let interrupt = &self.config.interrupt;
+        self.asked_to_end().await?;
         self.step("stopping the target");
+        // Not broken off when asked to end: a server that is half stopped cannot be started again.
+        self.stopping = true;
         server.stop().await?;
         self.stopped = true;
-        server.alone().await?;
+        unless(interrupt, server.alone()).await?;
 
         self.step("exchanging the databases");
         // What an interrupted run left, first: only now nobody has these files open.
@@ -99,6 +106,7 @@ impl<'a> Swap<'a> {
         merge::add_database(&mut merged.data, loaded::DATABASE);
         self.old = Some(old);
 
+        self.asked_to_end().await?;
         let aside = {
             let (paths, databases) = (paths.clone(), databases.clone());
             let (container, drop_first) = (self.selection.manifest.container.clone(), self.config.drop_first);
@@ -117,10 +125,11 @@ impl<'a> Swap<'a> {
 
         self.step("starting the target");
         self.started = true;
-        server.start().await?;
+        unless(interrupt, server.start()).await?;
         self.step("asking every shard");
         let cluster_id = merged.data.cluster_id;
-        let proven = prove::all(server.influx(), cluster_id, databases, &placed, self.config.parallel).await?;
+        let proof = prove::all(server.influx(), cluster_id, databases, &placed, self.config.parallel);
+        let proven = unless(interrupt, proof).await?;
         // Only what has been proven may be replaced the next time without a question.
         {
             let (paths, databases, metastore) = (paths.clone(), databases.clone(), merged.data);
@@ -131,15 +140,22 @@ impl<'a> Swap<'a> {
         Ok(Exchanged { proven, cluster_id, differences })
     }
 
+    /// An error if the restore has been asked to end.
+    async fn asked_to_end(&self) -> Result<(), Error> {
+        unless(&self.config.interrupt, async { Ok(()) }).await
+    }
+
     /// Back to the old state, as far as it was left; the error says what became of it. A server that could not be
     /// stopped still has it.
     pub(super) async fn back(mut self, server: &Server<'_>, error: Error) -> Error {
-        if !self.stopped {
-            return error.after_changes();
+        if !self.stopping {
+            return error;
         }
         let kind = if error.kind() == Kind::Passing { Kind::Failed } else { error.kind() };
         let dropped = self.aside.as_ref().is_some_and(Aside::is_empty) && self.config.drop_first;
-        let (end, hint) = match self.undo(server).await {
+        let undone = if self.stopped { self.undo(server).await } else { server.keep_up().await };
+        let (end, hint) = match undone {
+            Ok(()) if !self.stopped => ("nothing was changed, and the target answers".to_owned(), None),
             Ok(()) if dropped => {
                 ("the old databases had been dropped first; the target answers without them".to_owned(), None)
             }
@@ -164,6 +180,7 @@ impl<'a> Swap<'a> {
     async fn undo(&mut self, server: &Server<'_>) -> Result<(), Error> {
         if self.started {
             server.stop().await?;
+            server.alone().await?;
         }
         self.step("putting the old state back");
         let (paths, databases) = (self.target.paths.clone(), self.selection.databases.clone());

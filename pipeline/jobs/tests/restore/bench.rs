@@ -11,7 +11,7 @@ use chrono::{DateTime, NaiveTime, Utc};
 use influx::Influx;
 use influx::metastore::Data;
 use jobs::restore::{self, Config, Directories, Outcome};
-use jobs::{Error, Place, backup};
+use jobs::{Error, Interrupt, Place, backup};
 use serde_json::Value;
 use store::{Folder, Store, StoreExt};
 use test_support::{Influxd, TempDir, temp_dir};
@@ -52,6 +52,7 @@ impl Bench {
             if_missing: false,
             parallel: 2,
             token_expiry: None,
+            interrupt: Interrupt::new(),
         };
         backup::run(config, now(), Arc::clone(&self.store), influx(source), Arc::new(())).await.unwrap();
     }
@@ -82,6 +83,7 @@ impl Bench {
             start_command: target.start_command(),
             start_timeout: Duration::from_secs(60),
             dump_directory: None,
+            interrupt: Interrupt::new(),
         }
     }
 
@@ -186,4 +188,22 @@ pub(crate) async fn edit(bench: &Bench, change: impl FnOnce(&mut serde_json::Val
     let text = manifest.to_string();
     bench.store.put_bytes(NIGHT, &name, text.clone().into()).await.unwrap();
     text
+}
+
+/// Does something else the first time.
+pub(crate) fn once(bench: &Bench, first: &str, then: &str) -> String {
+    let flag = bench.folder.path().join("once").display().to_string();
+    format!("if [ -e {flag} ]; then {then}; else touch {flag}; {first}; fi")
+}
+
+/// A target that holds a night, and a bench with the next one, which is another.
+pub(crate) async fn two_nights() -> (Influxd, Influxd, Bench) {
+    let source = Influxd::start().await;
+    fill(&source, "sensu_db", 3).await;
+    let target = Influxd::start().await;
+    fill(&target, "other", 2).await;
+    Bench::with_night_of(&source).await.restore(&target).await.unwrap();
+    source.write("sensu_db", &lines(5, 7)).await;
+    let bench = Bench::with_night_of(&source).await;
+    (source, target, bench)
 }

@@ -13,25 +13,9 @@ use serde_json::Value;
 use store::StoreExt;
 use test_support::Influxd;
 
-use crate::bench::{Bench, MIDNIGHT, NIGHT, assert_clean, count, edit, fill, influx, lines, metastore, now, points};
-
-/// Does something else the first time.
-fn once(bench: &Bench, first: &str, then: &str) -> String {
-    let flag = bench.folder.path().join("once").display().to_string();
-    format!("if [ -e {flag} ]; then {then}; else touch {flag}; {first}; fi")
-}
-
-/// A target that holds a night, and a bench with the next one, which is another.
-async fn two_nights() -> (Influxd, Influxd, Bench) {
-    let source = Influxd::start().await;
-    fill(&source, "sensu_db", 3).await;
-    let target = Influxd::start().await;
-    fill(&target, "other", 2).await;
-    Bench::with_night_of(&source).await.restore(&target).await.unwrap();
-    source.write("sensu_db", &lines(5, 7)).await;
-    let bench = Bench::with_night_of(&source).await;
-    (source, target, bench)
-}
+use crate::bench::{
+    Bench, MIDNIGHT, NIGHT, assert_clean, count, edit, fill, influx, metastore, now, once, points, two_nights,
+};
 
 /// The restore fails with these words, and the target is as it was before.
 async fn assert_back(bench: &Bench, config: Config, target: &Influxd, words: &[&str]) {
@@ -138,6 +122,23 @@ async fn files_that_somebody_else_has_open_are_not_moved() {
     tail.kill().unwrap();
     tail.wait().unwrap();
     bench.restore(&target).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_target_that_goes_down_after_its_stop_has_failed_is_started_again() {
+    let (_source, target, bench) = two_nights().await;
+    const UP: &str = "nothing was changed, and the target answers";
+    let config = bench.config(&target);
+    let stop = &config.stop_command;
+    let late =
+        format!("(sleep 1; {stop}; touch {}) >/dev/null 2>&1 & exit 1", bench.folder.path().join("down").display());
+    let config = Config { stop_command: late, ..bench.config(&target) };
+    assert_back(&bench, config, &target, &["the target is not stopped by", UP]).await;
+    assert!(bench.folder.path().join("down").exists());
+
+    let slow = format!("{stop}; exec sleep 1000");
+    let config = Config { stop_command: slow, start_timeout: Duration::from_secs(5), ..bench.config(&target) };
+    assert_back(&bench, config, &target, &["has not ended after 5s", UP]).await;
 }
 
 #[tokio::test]

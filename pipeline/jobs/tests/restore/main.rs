@@ -4,5 +4,6 @@
 
 mod bench;
 mod failures;
+mod interruptions;
 mod refusals;
 mod survival;
