@@ -7,7 +7,7 @@ use archive::names;
 use super::arrange::Arranged;
 use super::extract::{Extracted, Request, extract};
 use super::schema::{Origin, Schema};
-use super::{Dumped, Run, schema};
+use super::{Dumped, Run, schema, spans};
 use crate::{Error, Event, Kind};
 
 /// So many measurements are named to someone who asked for one that is not there.
@@ -88,9 +88,9 @@ impl Run {
         let cuts = if schema.columns.fields().is_empty() {
             Vec::new()
         } else if schema.mixed.is_empty() {
-            vec![schema::nanoseconds(self.window.start), schema::nanoseconds(self.window.end)]
+            self.span.to_vec()
         } else {
-            schema::cuts(&self.influx, origin, self.window).await?
+            spans::cuts(&self.influx, origin, self.span).await?
         };
         let request = Request {
             origin,

@@ -20,6 +20,7 @@ mod refusals;
 mod schema;
 mod series_key;
 mod sorter;
+mod spans;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -69,6 +70,8 @@ struct Run {
     begun: Instant,
     night: Night,
     window: Window,
+    /// The window as InfluxDB counts it.
+    span: [i64; 2],
     store: Option<Arc<dyn Store>>,
     influx: Influx,
     spool: Spool,
@@ -103,6 +106,7 @@ pub async fn run(
     // 1. The night, and the server that holds it.
     let night = config.calendar.night(config.date, now)?;
     let window = config.calendar.window(night.day)?;
+    let span = spans::span(night.day, window)?;
     let base = match &store {
         Some(store) => {
             let zone = config.calendar.time_zone;
@@ -119,8 +123,22 @@ pub async fn run(
         made.map_err(|error| Error::io(format!("create the output folder {}", output.display()), &error))?;
     }
     let spool = Spool::open(&config.place.spool)?;
-    let run =
-        Run { config, now, begun, night, window, store, influx, spool, base, database, policy, policies, progress };
+    let run = Run {
+        config,
+        now,
+        begun,
+        night,
+        window,
+        span,
+        store,
+        influx,
+        spool,
+        base,
+        database,
+        policy,
+        policies,
+        progress,
+    };
 
     // 2. One measurement after the other; one that fails does not keep the others.
     let mut outcome = Outcome {

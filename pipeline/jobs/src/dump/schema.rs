@@ -14,8 +14,6 @@
 
 use std::fmt;
 
-use archive::Window;
-use chrono::{DateTime, Utc};
 use influx::{Influx, quote_identifier};
 
 use super::columns::Columns;
@@ -59,9 +57,9 @@ impl Origin {
         let tags = columns.tags().iter().map(|tag| format!("{}::tag", quote_identifier(tag)));
         let fields = columns.fields().iter().map(|field| format!("{}::field", quote_identifier(field)));
         let columns = tags.chain(fields).collect::<Vec<_>>().join(", ");
-        let literal = |time: i64| DateTime::from_timestamp_nanos(time).format("%Y-%m-%dT%H:%M:%S%.9fZ");
-        let (start, end) = (literal(start), literal(end));
-        format!("SELECT {columns} FROM {} WHERE time >= '{start}' AND time < '{end}'", self.from())
+        // As numbers, and both included: the server refuses its own first instant, and the one after its last,
+        // when they are written as dates.
+        format!("SELECT {columns} FROM {} WHERE time >= {start} AND time <= {}", self.from(), end.saturating_sub(1))
     }
 }
 
@@ -131,36 +129,6 @@ impl Schema {
     }
 }
 
-/// Where a window must be cut so that a query meets one shard alone, in nanoseconds since 1970; both ends included.
-pub(super) async fn cuts(influx: &Influx, origin: &Origin, window: Window) -> Result<Vec<i64>, Error> {
-    let mut cuts = vec![nanoseconds(window.start), nanoseconds(window.end)];
-    for series in influx.statement(None, "SHOW SHARDS").await? {
-        let of = series.column("database").zip(series.column("retention_policy"));
-        let times = series.column("start_time").zip(series.column("end_time"));
-        for ((database, policy), (start, end)) in of.zip(times) {
-            if database.as_str() == Some(&origin.database) && policy.as_str() == Some(&origin.policy) {
-                let instants = [start, end].map(|time| DateTime::parse_from_rfc3339(time.as_str().unwrap_or_default()));
-                cuts.extend(
-                    instants
-                        .into_iter()
-                        .flatten()
-                        .map(|instant| instant.to_utc())
-                        .filter(|instant| window.start < *instant && *instant < window.end)
-                        .map(nanoseconds),
-                );
-            }
-        }
-    }
-    cuts.sort_unstable();
-    cuts.dedup();
-    Ok(cuts)
-}
-
-/// Nanoseconds since 1970; what InfluxDB's 64 bits cannot hold becomes the first or last that they can.
-pub(super) fn nanoseconds(instant: DateTime<Utc>) -> i64 {
-    instant.timestamp_nanos_opt().unwrap_or(if instant.timestamp() < 0 { i64::MIN } else { i64::MAX })
-}
-
 /// The other policies among `policies` that have the measurement.
 pub(super) async fn elsewhere(influx: &Influx, origin: &Origin, policies: &[String]) -> Result<Vec<String>, Error> {
     let mut found = Vec::new();
@@ -203,7 +171,7 @@ mod tests {
         assert_eq!(
             origin.query(&columns, 1_465_596_000_000_000_000, 1_465_603_200_000_000_001),
             "SELECT \"a\\nb\"::tag, \"host\"::tag, \"host\"::field, \"été\"::field FROM \"db\".\"r p\".\"m\\\"x\\\\\" \
-             WHERE time >= '2016-06-10T22:00:00.000000000Z' AND time < '2016-06-11T00:00:00.000000001Z'"
+             WHERE time >= 1465596000000000000 AND time <= 1465603200000000000"
         );
     }
 

@@ -93,9 +93,12 @@ async fn serve(client: TcpStream, target: String, answers: Arc<Mutex<VecDeque<An
 
     let body_text = String::from_utf8_lossy(&body);
     // The query for points is the one with fields; its first time is the one from which on it asks.
-    let from = body_text.contains("%3Afield").then(|| body_text.split_once("T00%3A00%3A0").unwrap().1.as_bytes()[0]);
+    let from = body_text.contains("%3Afield").then(|| {
+        let time = body_text.split_once("time+%3E%3D+").unwrap().1.split('+').next().unwrap();
+        (time.parse::<i64>().unwrap() - MIDNIGHT) / SECOND
+    });
     let points: Vec<Point> =
-        POINTS.into_iter().filter(|&(second, ..)| from.is_some_and(|from| second >= i64::from(from - b'0'))).collect();
+        POINTS.into_iter().filter(|&(second, ..)| from.is_some_and(|from| second >= from)).collect();
     let answer = from.and_then(|_| answers.lock().unwrap().pop_front()).map(|answer| answer(&points));
     let answer = match answer {
         Some(answer) => {

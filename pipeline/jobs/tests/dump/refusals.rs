@@ -47,3 +47,16 @@ async fn two_measurements_of_which_the_dumps_would_have_one_name_are_refused() {
     let message = format!("the dumps of {long} and {cut} would have the same name");
     assert_eq!((error.kind(), error.to_string()), (Kind::Usage, message));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_day_outside_of_the_time_of_influxdb_is_refused() {
+    let bench = Bench::start().await;
+    for day in ["0001-01-01", "1677-09-20", "2262-04-12", "9999-12-31"] {
+        let mut config = bench.config(&["m"]);
+        config.date = archive::Date::Day(day.parse().unwrap());
+        let error = refused(&bench, config, true).await;
+        assert_eq!(error.kind(), Kind::Usage);
+        assert_eq!(error.to_string(), format!("InfluxDB cannot hold points of the day {day}"));
+        assert!(error.hint_text().unwrap().contains("to 2262-04-11 23:47:16.854775806 UTC"), "{error:?}");
+    }
+}

@@ -164,3 +164,22 @@ async fn without_an_archive_the_server_alone_is_dumped_until_its_own_time() {
     // The server's clock is this machine's here, told to the second.
     assert!((dumped.covered_until - before).num_seconds().abs() <= 60, "{}", dumped.covered_until);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_first_and_the_last_day_of_influxdb_are_dumped_to_their_edges() {
+    let bench = Bench::start().await;
+    let (first, last) = (i64::MIN + 2, i64::MAX - 1);
+    let times = [first, first + 1, last - 1, last];
+    bench.influxd.write("sensu_db", &times.map(|time| format!("m v={time}i {time}\n")).concat()).await;
+    for (day, times) in [("1677-09-21", &times[..2]), ("2262-04-11", &times[2..])] {
+        bench.load(day).await;
+        let mut config = bench.config(&["m"]);
+        config.date = archive::Date::Day(day.parse().unwrap());
+        let object = bench.dump(config).await.unwrap().dumps[0].object.clone().unwrap();
+        let written = times.iter().map(|&time| {
+            let stamp = chrono::DateTime::from_timestamp_nanos(time).format("%Y-%m-%dT%H:%M:%S%.9fZ");
+            format!("{{\"time\":\"{stamp}\",\"v\":{time}}}")
+        });
+        assert_eq!(records(&bench.text(&object).await), written.collect::<Vec<_>>());
+    }
+}
