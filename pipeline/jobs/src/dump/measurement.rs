@@ -45,11 +45,18 @@ impl Run {
 
         // 2. Its records into the spool, with the night read again when they are all there.
         let path = self.spool.file("dump.json");
-        let extracted = self.extract(&origin, &schema, &path).await;
+        let cuts = spans::cuts(&self.influx, &origin, self.span, &schema.mixed).await?;
+        let extracted = self.extract(&origin, &schema, &cuts, &path).await;
         self.base.check(&self.influx, &self.database).await?;
         let Extracted { arranged, digests } = extracted?;
         warnings.extend(losses(&arranged));
-        if schema::read(&self.influx, &origin).await?.is_none_or(|now| now.columns != schema.columns) {
+        let now = schema::read(&self.influx, &origin).await?;
+        let mixed = now.as_ref().map_or(&[][..], |now| &now.mixed);
+        if mixed != schema.mixed || spans::cuts(&self.influx, &origin, self.span, mixed).await? != cuts {
+            let message = format!("cannot dump {origin}: its fields got other types or shards while it was read");
+            return Err(Error::new(Kind::Failed, message).hint("run the same command again"));
+        }
+        if now.is_none_or(|now| now.columns != schema.columns) {
             warnings.push("tags or fields came while it was being dumped, which are not in it".to_owned());
         }
 
@@ -84,18 +91,13 @@ impl Run {
         Ok(dumped)
     }
 
-    async fn extract(&self, origin: &Origin, schema: &Schema, path: &Path) -> Result<Extracted, Error> {
-        let cuts = if schema.columns.fields().is_empty() {
-            Vec::new()
-        } else if schema.mixed.is_empty() {
-            self.span.to_vec()
-        } else {
-            spans::cuts(&self.influx, origin, self.span).await?
-        };
+    async fn extract(&self, origin: &Origin, schema: &Schema, cuts: &[i64], path: &Path) -> Result<Extracted, Error> {
+        // Without a field there is nothing that a query could select.
+        let cuts = if schema.columns.fields().is_empty() { &[] } else { cuts };
         let request = Request {
             origin,
             columns: &schema.columns,
-            cuts: &cuts,
+            cuts,
             page_size: self.config.page_size,
             buffer_bytes: self.config.buffer_bytes,
             segment_size: self.store.as_ref().and_then(|store| store.segment_size()),

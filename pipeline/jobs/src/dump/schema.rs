@@ -10,8 +10,10 @@
 //!   (Tags may be called like that, and so may fields with other underscores.)
 //! - Names with bytes that are no UTF-8 cannot be written in a query; they are left out and said so.
 //! - A field that has different types in different shards: a query that spans them answers the values of one type
-//!   alone. The window is then cut at the borders of the shards, within which a field has one type.
+//!   alone. The window is then cut at the borders of the shards, within which a field has one type. Where shards
+//!   overlap, no cut makes a query meet one of them alone, and the measurement is refused.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use influx::{Influx, quote_identifier};
@@ -34,9 +36,17 @@ pub(super) struct Origin {
 pub(super) struct Schema {
     pub(super) columns: Columns,
     /// Fields that have several types.
-    pub(super) mixed: Vec<String>,
+    pub(super) mixed: Vec<Mixed>,
     /// Names that are left out.
     pub(super) unreachable: Vec<String>,
+}
+
+/// A field that has several types.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Mixed {
+    pub(super) field: String,
+    /// In the server's words, such as `float`.
+    pub(super) types: Vec<String>,
 }
 
 impl fmt::Display for Origin {
@@ -65,26 +75,30 @@ impl Origin {
 
 /// Asks for the tags and fields of a measurement; `None` when the policy has no such measurement.
 pub(super) async fn read(influx: &Influx, origin: &Origin) -> Result<Option<Schema>, Error> {
-    let fields = keys(influx, origin, FIELDS).await?;
+    let [fields, types] = keys(influx, origin, "SHOW FIELD KEYS", ["fieldKey", "fieldType"]).await?;
     if fields.is_empty() {
         return Ok(None);
     }
-    Ok(Some(Schema::new(keys(influx, origin, TAGS).await?, fields)))
+    let [tags] = keys(influx, origin, "SHOW TAG KEYS", ["tagKey"]).await?;
+    Ok(Some(Schema::new(tags, fields.into_iter().zip(types))))
 }
 
-/// What to show, and the column in which it comes.
-const FIELDS: [&str; 2] = ["SHOW FIELD KEYS", "fieldKey"];
-const TAGS: [&str; 2] = ["SHOW TAG KEYS", "tagKey"];
-
-async fn keys(influx: &Influx, origin: &Origin, [show, column]: [&str; 2]) -> Result<Vec<String>, Error> {
+/// What a statement shows of a measurement, column by column.
+async fn keys<const N: usize>(
+    influx: &Influx,
+    origin: &Origin,
+    show: &str,
+    columns: [&str; N],
+) -> Result<[Vec<String>; N], Error> {
     let from = [&origin.policy, &origin.measurement].map(|name| quote_identifier(name)).join(".");
     let statement = format!("{show} ON {} FROM {from}", quote_identifier(&origin.database));
-    Ok(texts(&influx.statement(None, &statement).await?, column))
+    let series = influx.statement(None, &statement).await?;
+    Ok(columns.map(|column| texts(&series, column)))
 }
 
 impl Schema {
     /// `fields` has a name once for each of its types.
-    fn new(mut tags: Vec<String>, mut fields: Vec<String>) -> Schema {
+    fn new(mut tags: Vec<String>, fields: impl IntoIterator<Item = (String, String)>) -> Schema {
         let mut unreachable = Vec::new();
         let nameless = |name: &str| name == "time" || name.contains('\u{fffd}');
         tags.retain(|tag| {
@@ -94,18 +108,20 @@ impl Schema {
             }
             kept
         });
-        fields.sort_unstable();
-        let mut mixed: Vec<String> =
-            fields.windows(2).filter(|pair| pair[0] == pair[1]).map(|pair| pair[0].clone()).collect();
-        mixed.dedup();
-        fields.dedup();
-        fields.retain(|field| {
+        let mut types: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for (field, kind) in fields {
+            types.entry(field).or_default().push(kind);
+        }
+        types.retain(|field, _| {
             let kept = !nameless(field) && !UNREACHABLE_FIELDS.contains(&field.as_str());
             if !kept {
                 unreachable.push(format!("the field {field:?}"));
             }
             kept
         });
+        let fields = types.keys().cloned().collect();
+        let mixed = types.into_iter().filter(|(_, types)| types.len() > 1);
+        let mixed = mixed.map(|(field, types)| Mixed { field, types }).collect();
         Schema { columns: Columns::new(tags, fields), mixed, unreachable }
     }
 
@@ -121,7 +137,7 @@ impl Schema {
         for name in &self.unreachable {
             warnings.push(format!("{name} is left out: InfluxDB cannot be asked for a name like this"));
         }
-        for field in &self.mixed {
+        for Mixed { field, .. } in &self.mixed {
             warnings
                 .push(format!("the field {field:?} has different types in different shards; each value has its own"));
         }
@@ -134,7 +150,8 @@ pub(super) async fn elsewhere(influx: &Influx, origin: &Origin, policies: &[Stri
     let mut found = Vec::new();
     for policy in policies.iter().filter(|policy| **policy != origin.policy) {
         let other = Origin { policy: policy.clone(), ..origin.clone() };
-        if !keys(influx, &other, FIELDS).await?.is_empty() {
+        let [fields] = keys(influx, &other, "SHOW FIELD KEYS", ["fieldKey"]).await?;
+        if !fields.is_empty() {
             found.push(policy.clone());
         }
     }
@@ -164,6 +181,10 @@ mod tests {
         names.iter().map(|&name| name.to_owned()).collect()
     }
 
+    fn typed<'a>(fields: &'a [(&str, &str)]) -> impl Iterator<Item = (String, String)> + 'a {
+        fields.iter().map(|&(field, kind)| (field.to_owned(), kind.to_owned()))
+    }
+
     #[test]
     fn the_query_names_tags_and_fields_apart() {
         let origin = Origin { database: "db".into(), policy: "r p".into(), measurement: "m\"x\\".into() };
@@ -177,8 +198,8 @@ mod tests {
 
     #[test]
     fn names_that_cannot_be_asked_for_are_left_out_and_told() {
-        let schema =
-            Schema::new(owned(&["host", "time", "_name"]), owned(&["v", "_name", "x\u{fffd}", "_time", "time"]));
+        let fields = ["v", "_name", "x\u{fffd}", "_time", "time"].map(|field| (field, "float"));
+        let schema = Schema::new(owned(&["host", "time", "_name"]), typed(&fields));
         assert_eq!(schema.columns, Columns::new(owned(&["_name", "host"]), owned(&["_time", "v"])));
         let unreachable = ["the tag \"time\"", "the field \"_name\"", "the field \"time\"", "the field \"x\u{fffd}\""];
         assert_eq!(schema.unreachable, unreachable);
@@ -187,8 +208,9 @@ mod tests {
 
     #[test]
     fn a_field_with_several_types_is_found() {
-        let schema = Schema::new(owned(&[]), owned(&["v", "w", "v", "v"]));
-        assert_eq!(schema.mixed, ["v"]);
+        let fields = [("v", "float"), ("w", "float"), ("v", "string"), ("_name", "float"), ("_name", "string")];
+        let schema = Schema::new(owned(&[]), typed(&fields));
+        assert_eq!(schema.mixed, [Mixed { field: "v".into(), types: owned(&["float", "string"]) }]);
         assert_eq!(schema.columns.fields(), ["v", "w"]);
     }
 }

@@ -10,4 +10,5 @@ mod names;
 mod nights;
 mod points;
 mod refusals;
+mod shards;
 mod windows;
