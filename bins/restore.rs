@@ -48,6 +48,9 @@ impl Door for Restore {
   nightshard-restore --date 2016-06-11 --first-restore
       the first time onto a server that already holds these databases: it loses them";
 
+    // Once the target has been stopped, it is brought up again before the program ends.
+    const FAREWELL: Duration = Duration::from_secs(20 * 60);
+
     fn common(&self) -> &Common {
         &self.common
     }
