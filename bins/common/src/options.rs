@@ -12,6 +12,9 @@ use url::Url;
 
 use crate::values::{self, ArchiveUrl, Secret};
 
+/// Where the packages of InfluxDB put its configuration.
+const DEFAULT_INFLUX_CONFIG: &str = "/etc/influxdb/influxdb.conf";
+
 /// What every program understands.
 #[derive(Debug, Clone, Args)]
 pub struct Common {
@@ -155,7 +158,7 @@ pub struct Target {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "influxd on this machine")]
 pub struct Influxd {
-    /// Its configuration, which names its folders
+    /// Its configuration, which names its folders [default: influxd is asked, or /etc/influxdb/influxdb.conf]
     #[arg(long, value_name = "FILE")]
     pub influx_config: Option<PathBuf>,
     /// Its metastore [default: influxd is asked]
@@ -187,6 +190,7 @@ impl Influxd {
             meta: self.meta_dir.clone(),
             data: self.data_dir.clone(),
             wal: self.wal_dir.clone(),
+            default_influx_config: Some(DEFAULT_INFLUX_CONFIG.into()),
         }
     }
 }

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use crate::{Error, Kind};
 
 /// What is known of the target's directories beforehand. A directory beats the configuration file, and what neither
-/// tells is asked of the server.
+/// tells is asked of the server; where that does not answer, its configuration may lie where it usually does.
 #[derive(Debug, Clone, Default)]
 pub struct Directories {
     /// The target's `influxdb.conf`.
@@ -20,6 +20,8 @@ pub struct Directories {
     pub data: Option<PathBuf>,
     /// Its `[data] wal-dir`.
     pub wal: Option<PathBuf>,
+    /// Where its `influxdb.conf` usually lies; of no account if there is none.
+    pub default_influx_config: Option<PathBuf>,
 }
 
 /// The target's directories, which exist, without links and relative parts.
@@ -75,10 +77,39 @@ impl Directories {
     /// [`Kind::Usage`] when one is not known, does not exist here, or is not what the server itself says.
     pub(super) fn resolve(&self, told: Told) -> Result<Paths, Error> {
         let config = self.influx_config.as_deref().map(read).transpose()?.unwrap_or_default();
+        let told = self.told_or_usual(told, &config)?;
         Ok(Paths {
             meta: one("meta", "--meta-dir", self.meta.clone().or(config.meta.dir), told.meta)?,
             data: one("data", "--data-dir", self.data.clone().or(config.data.dir), told.data)?,
             wal: one("WAL", "--wal-dir", self.wal.clone().or(config.data.wal_dir), told.wal)?,
+        })
+    }
+
+    /// The flags that a run needs, if any, which finds these directories while the server is down.
+    pub(super) fn flags_while_down(&self, paths: &Paths) -> Option<String> {
+        let found = self.resolve(Told::default());
+        let Paths { meta, data, wal } = paths;
+        let flags = || {
+            let (meta, data, wal) = (meta.display(), data.display(), wal.display());
+            format!("--meta-dir {meta} --data-dir {data} --wal-dir {wal}")
+        };
+        (found.ok().as_ref() != Some(paths)).then(flags)
+    }
+
+    /// What the server tells, and where nobody else tells either, the configuration at the usual place.
+    fn told_or_usual(&self, told: Told, config: &InfluxConfig) -> Result<Told, Error> {
+        let unknown = |given: &Option<PathBuf>, configured: &Option<PathBuf>, told: &Option<PathBuf>| {
+            given.is_none() && configured.is_none() && told.is_none()
+        };
+        let meta = unknown(&self.meta, &config.meta.dir, &told.meta);
+        let data = unknown(&self.data, &config.data.dir, &told.data);
+        let wal = unknown(&self.wal, &config.data.wal_dir, &told.wal);
+        let usual = self.default_influx_config.as_deref().filter(|file| (meta || data || wal) && file.exists());
+        let Some(usual) = usual.map(read).transpose()? else { return Ok(told) };
+        Ok(Told {
+            meta: if meta { usual.meta.dir } else { told.meta },
+            data: if data { usual.data.dir } else { told.data },
+            wal: if wal { usual.data.wal_dir } else { told.wal },
         })
     }
 }
@@ -171,7 +202,20 @@ mod tests {
         let error = Directories::default().resolve(Told::default()).unwrap_err();
         assert!(error.hint_text().unwrap().contains("--influx-config"), "{error}");
 
+        // The configuration at the usual place is the last to be asked, and need not be there.
+        let usual = |file: PathBuf| Directories { default_influx_config: Some(file), ..Directories::default() };
+        assert_eq!(usual(file.clone()).resolve(Told::default()).unwrap(), paths);
+        let elsewhere = Told { wal: Some(root.join("other")), ..Told::default() };
+        assert_eq!(usual(file.clone()).resolve(elsewhere).unwrap().wal, root.join("other"));
+        let given = Directories { meta: Some(root.join("other")), ..usual(file.clone()) };
+        assert_eq!(given.resolve(Told::default()).unwrap(), Paths { meta: root.join("other"), ..paths.clone() });
+        assert_eq!(usual(root.join("absent")).resolve(Told::default()).unwrap_err().kind(), Kind::Usage);
+        assert_eq!(usual(file.clone()).flags_while_down(&paths), None);
+        let flags = format!("--meta-dir {shown}/meta --data-dir {shown}/data --wal-dir {shown}/wal");
+        assert_eq!(Directories::default().flags_while_down(&paths), Some(flags));
+
         fs::write(&file, "[meta\n").unwrap();
+        assert_eq!(usual(file.clone()).resolve(told()).unwrap(), paths, "not read where the server tells");
         let broken = Directories { influx_config: Some(file), ..Directories::default() };
         assert_eq!(broken.resolve(told()).unwrap_err().kind(), Kind::Usage);
     }

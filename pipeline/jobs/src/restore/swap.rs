@@ -161,12 +161,18 @@ impl<'a> Swap<'a> {
             }
             Ok(()) => ("the target's old state is back, and answers".to_owned(), None),
             Err(second) => {
-                let folder = self.target.paths.data.join(aside::FOLDER);
-                let hint = format!(
-                    "run the same command again once the cause is mended; what was set aside and is not back lies in {}",
-                    folder.display()
-                );
-                (format!("and the old state could not be brought back: {second}"), Some(hint))
+                let paths = &self.target.paths;
+                let mut hint = "run the same command again once the cause is mended".to_owned();
+                // A server that is down does not tell where its files are.
+                if let Some(flags) = self.config.directories.flags_while_down(paths) {
+                    hint += &format!(", with --influx-config, or {flags}");
+                }
+                let folder = paths.data.join(aside::FOLDER);
+                if folder.exists() {
+                    hint += &format!("; what was set aside and is not back lies in {}", folder.display());
+                }
+                let what = if self.stopped { "the old state could not be brought back" } else { "the target is down" };
+                (format!("and {what}: {second}"), Some(hint))
             }
         };
         let hint = hint.or_else(|| error.hint_text().map(str::to_owned));

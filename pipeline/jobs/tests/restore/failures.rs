@@ -167,6 +167,30 @@ async fn a_broken_intermediary_heals_itself() {
     assert_clean(&target);
 }
 
+#[tokio::test]
+async fn a_server_that_stays_down_is_told_how_to_be_found_and_heals_by_its_configuration() {
+    let (source, target, bench) = two_nights().await;
+    let config = Config { start_command: "exit 7".to_owned(), ..bench.config(&target) };
+    let error = bench.restore_with(config, &target).await.unwrap_err();
+    assert!(error.to_string().contains("could not be brought back"), "{error}");
+    assert!(!target.is_running());
+    // It told of its directories itself, and does so no more.
+    let flags = format!("--influx-config, or --meta-dir {}", target.meta_dir().display());
+    assert!(error.hint_text().unwrap().contains(&flags), "{error:?}");
+    assert_eq!(bench.restore(&target).await.unwrap_err().kind(), Kind::Usage);
+
+    // With its configuration at the usual place the same command is right.
+    let usual = Some(target.config().to_owned());
+    let directories = || Directories { default_influx_config: usual.clone(), ..Directories::default() };
+    let broken = Config { start_command: "exit 7".to_owned(), directories: directories(), ..bench.config(&target) };
+    let error = bench.restore_with(broken, &target).await.unwrap_err();
+    assert!(!error.hint_text().unwrap().contains("--meta-dir"), "{error:?}");
+    let config = Config { directories: directories(), ..bench.config(&target) };
+    bench.restore_with(config, &target).await.unwrap();
+    assert_eq!(points(&target, "sensu_db").await, points(&source, "sensu_db").await);
+    assert_clean(&target);
+}
+
 /// Runs a restore until it starts the server, and no further, as if the machine had lost its power.
 async fn cut_off_before_start(bench: &Bench, config: Config, target: &Influxd) {
     let flag = bench.folder.path().join("starting");
