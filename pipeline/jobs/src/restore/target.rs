@@ -7,6 +7,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use archive::manifest::Source;
 use influx::metastore::Data;
 use influx::{Diagnostics, Influx};
 use tokio::time::timeout;
@@ -97,25 +98,7 @@ impl Target {
             );
         }
         if self.metastore.cluster_id.to_string() == source.cluster_id {
-            // What a source does not tell cannot make a twin of it.
-            let same = |known: &str, ours: &[&str]| known.is_empty() || ours.contains(&known);
-            let own_directory = self.paths.data.display().to_string();
-            if same(&source.host, &[&self.host])
-                && same(&source.data_directory, &[&self.data_directory, &own_directory])
-            {
-                let (id, host) = (&source.cluster_id, &self.host);
-                return usage(
-                    format!("the target is the server that the backup came from (cluster id {id}, on {host})"),
-                    "--target must name the intermediary; production is never restored onto",
-                );
-            }
-            if !first_restore {
-                return usage(
-                    format!("the target has the cluster id of the backup's source, {}", source.cluster_id),
-                    "if it is a copy that `influxd restore` once made of it, give --first-restore once: it gets an id of its own",
-                );
-            }
-            return Ok(Some(new_cluster_id(self.metastore.cluster_id)));
+            return self.admit_twin(source, first_restore).map(Some);
         }
         let foreign: Vec<&str> =
             selection.databases.iter().map(String::as_str).filter(|name| self.is_foreign(name)).collect();
@@ -127,6 +110,40 @@ impl Target {
             _ => format!("the target holds databases which were not restored by this program: {}", foreign.join(", ")),
         };
         usage(message, "if they may be replaced, give --first-restore once; is --target right?")
+    }
+
+    /// Whether a target with the cluster id of the backup's source may be restored onto: it is the source, or a copy of it.
+    /// Tells the id that it must get.
+    fn admit_twin(&self, source: &Source, first_restore: bool) -> Result<u64, Error> {
+        let Source { cluster_id: id, host, data_directory, .. } = source;
+        let own_directory = self.paths.data.display().to_string();
+        // What a source does not tell cannot make a twin of it.
+        let same_host = host.is_empty() || *host == self.host;
+        let same_directory = [&String::new(), &self.data_directory, &own_directory].contains(&data_directory);
+        if same_host && same_directory {
+            let message = format!(
+                "the target is the server that the backup came from: cluster id {id}, host name {} and data directory {own_directory} are the source's",
+                self.host
+            );
+            return Err(Error::new(Kind::Usage, message).hint(
+                "--target must name the intermediary, production is never restored onto; if this is the intermediary, give it another data directory, or host name",
+            ));
+        }
+        if first_restore {
+            return Ok(new_cluster_id(self.metastore.cluster_id));
+        }
+        let host = (!same_host).then(|| format!("its host name: {host} in the backup, {} here", self.host));
+        let directory = (!same_directory)
+            .then(|| format!("its data directory: {data_directory} in the backup, {} here", self.data_directory));
+        let differs: Vec<String> = host.into_iter().chain(directory).collect();
+        let message = format!(
+            "the target has the cluster id of the backup's source, {id}, and differs from it only in {}",
+            differs.join(", and ")
+        );
+        Err(Error::new(Kind::Usage, message).hint(format!(
+            "is this machine, {}, production, perhaps under a new name? then do NOT give --first-restore, it would lose its databases; give it once if this is a copy that `influxd restore` once made: it gets an id of its own",
+            self.host
+        )))
     }
 
     /// Whether it holds a database of this name that is not a restore's.

@@ -45,7 +45,9 @@ async fn the_source_is_never_restored_onto() {
     let bench = Bench::with_night_of(&source).await;
     let config = Config { first_restore: true, ..bench.config(&source) };
     let message = "the target is the server that the backup came from";
-    assert_refused(&bench, config, &source, Kind::Usage, message).await;
+    let error = assert_refused(&bench, config, &source, Kind::Usage, message).await;
+    assert!(error.to_string().contains(&format!("and data directory {}", source.data_dir().display())), "{error}");
+    assert!(error.hint_text().unwrap().contains("another data directory"), "{error:?}");
     // Nor when it does not answer: its files tell who it is.
     source.stop();
     let mut config = Config { first_restore: true, ..bench.config(&source) };
@@ -71,12 +73,37 @@ async fn a_twin_of_the_source_gets_an_id_of_its_own_when_told_so_once() {
     assert_eq!(id, metastore(&source).cluster_id);
 
     let config = bench.config(&twin);
-    assert_refused(&bench, config, &twin, Kind::Usage, "has the cluster id of the backup's source").await;
+    let error = assert_refused(&bench, config, &twin, Kind::Usage, "has the cluster id of the backup's source").await;
+    let differs = format!(
+        "only in its data directory: {} in the backup, {} here",
+        source.data_dir().display(),
+        twin.data_dir().display()
+    );
+    assert!(error.to_string().ends_with(&differs), "{error}");
     let config = Config { first_restore: true, ..bench.config(&twin) };
     bench.restore_with(config, &twin).await.unwrap();
     assert_ne!(metastore(&twin).cluster_id, id);
     assert_eq!(points(&twin, "sensu_db").await, points(&source, "sensu_db").await);
     bench.restore(&twin).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_twin_with_the_sources_data_directory_is_told_apart_by_its_host_name_alone() {
+    let base = temp_dir();
+    let source = Influxd::options().base(base.path()).hostname("production").start().await;
+    fill(&source, "sensu_db", 2).await;
+    let bench = Bench::with_night_of(&source).await;
+    let (id, all) = (metastore(&source).cluster_id, points(&source, "sensu_db").await);
+    source.stop();
+    // The same files on another machine, as far as a host name makes one.
+    let twin = Influxd::options().base(base.path()).hostname("copy").start().await;
+    let message = "only in its host name: production in the backup, copy here";
+    let error = assert_refused(&bench, bench.config(&twin), &twin, Kind::Usage, message).await;
+    assert!(error.hint_text().unwrap().contains("do NOT give --first-restore"), "{error:?}");
+    let config = Config { first_restore: true, ..bench.config(&twin) };
+    bench.restore_with(config, &twin).await.unwrap();
+    assert_ne!(metastore(&twin).cluster_id, id);
+    assert_eq!(points(&twin, "sensu_db").await, all);
 }
 
 #[tokio::test]
