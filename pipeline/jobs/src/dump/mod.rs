@@ -107,6 +107,9 @@ pub async fn run(
     let night = config.calendar.night(config.date, now)?;
     let window = config.calendar.window(night.day)?;
     let span = spans::span(night.day, window)?;
+    if let Some(output) = &config.output {
+        refusals::output(output)?;
+    }
     let base = match &store {
         Some(store) => {
             let zone = config.calendar.time_zone;
@@ -118,10 +121,6 @@ pub async fn run(
     let _lock = base.hold(&config, &influx, &database, deadline, progress.as_ref()).await?;
     influx.ping().await?;
     let (policy, policies) = policy(&influx, &database, config.retention_policy.as_deref()).await?;
-    if let Some(output) = &config.output {
-        let made = std::fs::create_dir_all(output);
-        made.map_err(|error| Error::io(format!("create the output folder {}", output.display()), &error))?;
-    }
     let spool = Spool::open(&config.place.spool)?;
     let run = Run {
         config,

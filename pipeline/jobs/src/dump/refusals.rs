@@ -1,6 +1,8 @@
 //! What is refused at once, before a server is asked and before anything is waited for.
 
 use std::collections::BTreeMap;
+use std::io;
+use std::path::Path;
 
 use archive::names;
 
@@ -38,4 +40,16 @@ pub(super) fn measurements(asked: &[String]) -> Result<Vec<String>, Error> {
         }
     }
     Ok(measurements)
+}
+
+/// Makes the folder for copies, and proves that a file can be made in it.
+pub(super) fn output(folder: &Path) -> Result<(), Error> {
+    let made = match folder.metadata() {
+        Ok(found) if !found.is_dir() => Err(io::Error::from(io::ErrorKind::NotADirectory)),
+        _ => std::fs::create_dir_all(folder).and_then(|()| tempfile::tempfile_in(folder).map(drop)),
+    };
+    made.map_err(|error| {
+        Error::new(Kind::Usage, format!("cannot write copies to the folder {}: {error}", folder.display()))
+            .hint("name a folder with --output in which the user that runs this may write")
+    })
 }

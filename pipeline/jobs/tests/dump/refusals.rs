@@ -60,3 +60,21 @@ async fn a_day_outside_of_the_time_of_influxdb_is_refused() {
         assert!(error.hint_text().unwrap().contains("to 2262-04-11 23:47:16.854775806 UTC"), "{error:?}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_output_that_is_no_folder_or_cannot_be_written_is_refused() {
+    let bench = Bench::start().await;
+    let file = bench.folder.path().join("file");
+    std::fs::write(&file, "mine").unwrap();
+    // Not even root may write to /proc.
+    for output in [file.clone(), file.join("below"), "/proc".into(), "/proc/nightshard".into()] {
+        let mut config = bench.config(&["m"]);
+        config.output = Some(output.clone());
+        let error = refused(&bench, config, true).await;
+        assert_eq!(error.kind(), Kind::Usage);
+        let message = format!("cannot write copies to the folder {}: ", output.display());
+        assert!(error.to_string().starts_with(&message), "{error}");
+        assert!(error.hint_text().unwrap().contains("--output"), "{error:?}");
+    }
+    assert_eq!(std::fs::read_to_string(file).unwrap(), "mine");
+}
