@@ -1,8 +1,6 @@
 //! `nightshard-restore`: archive → intermediary InfluxDB.
 
-use std::path::PathBuf;
-use std::process::ExitCode;
-use std::time::Duration;
+use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::Parser;
 use common::{Common, Context, Date, Door, Failure, Influxd, Report, Target};
@@ -42,14 +40,12 @@ struct Restore {
 }
 
 impl Door for Restore {
+    const FAREWELL: Duration = Duration::from_secs(20 * 60); // a stopped target is brought up again first
     const EXAMPLES: &'static str = "
   nightshard-restore --date yesterday --wait 6h
       what a timer runs: as soon as the backup is sealed
   nightshard-restore --date 2016-06-11 --first-restore
       the first time onto a server that already holds these databases: it loses them";
-
-    // Once the target has been stopped, it is brought up again before the program ends.
-    const FAREWELL: Duration = Duration::from_secs(20 * 60);
 
     fn common(&self) -> &Common {
         &self.common
