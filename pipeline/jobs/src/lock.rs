@@ -44,6 +44,23 @@ impl Lock {
             Err(error) if error.kind() == ErrorKind::NotFound => create(&path),
             opened => opened,
         };
+        Lock::hold(file, &path, lock)
+    }
+
+    /// Locks a directory itself, which leaves nothing behind in it: however a program was led there, it is the same one.
+    ///
+    /// # Errors
+    ///
+    /// [`Kind::Locked`] when another program holds it.
+    pub fn directory(directory: &Path) -> Result<Lock, Error> {
+        Lock::hold(File::open(directory), directory, File::try_lock)
+    }
+
+    fn hold(
+        file: std::io::Result<File>,
+        path: &Path,
+        lock: fn(&File) -> Result<(), TryLockError>,
+    ) -> Result<Lock, Error> {
         let file = file.map_err(|error| Error::io(format!("open the lock {}", path.display()), &error))?;
         match lock(&file) {
             Ok(()) => Ok(Lock { _file: file }),
@@ -114,6 +131,16 @@ mod tests {
         let other = Lock::shared(folder.path(), &long).unwrap();
         assert_eq!(Lock::exclusive(folder.path(), &long).unwrap_err().kind(), Kind::Locked);
         drop((one, other));
+    }
+
+    #[test]
+    fn a_directory_is_locked_by_whatever_path_it_was_found() {
+        let folder = tempfile::tempdir().unwrap();
+        let held = Lock::directory(folder.path()).unwrap();
+        assert_eq!(Lock::directory(&folder.path().join(".")).unwrap_err().kind(), Kind::Locked);
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+        drop(held);
+        Lock::directory(folder.path()).unwrap();
     }
 
     #[test]

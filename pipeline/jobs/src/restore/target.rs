@@ -18,7 +18,7 @@ use super::directories::{Paths, Told};
 use super::files::{self, Owner};
 use super::ours::Ours;
 use super::selection::Selection;
-use crate::{Error, Kind, loaded};
+use crate::{Error, Kind, Lock, loaded};
 
 /// A server that has not answered a ping by then does not answer.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -36,6 +36,8 @@ pub(super) struct Target {
     data_directory: String,
     /// Its metastore.
     pub(super) metastore: Data,
+    /// No other restore works on these directories, by whatever address it came.
+    _lock: Lock,
     /// The databases that we have restored there, or were restoring when we were cut off.
     ours: Ours,
 }
@@ -45,7 +47,8 @@ impl Target {
     ///
     /// # Errors
     ///
-    /// [`Kind::Usage`] when its directories are not known, are not here, or are those of another server.
+    /// [`Kind::Usage`] when its directories are not known, are not here, or are those of another server;
+    /// [`Kind::Locked`] when another restore works on them.
     pub(super) async fn find(config: &Config, influx: &Influx) -> Result<Target, Error> {
         let (diagnostics, served) = if answers(influx).await? {
             let served = influx.snapshot().metastore().await?;
@@ -58,6 +61,7 @@ impl Target {
         let address = influx.url().to_string();
         files::blocking(move || {
             let paths = directories.resolve(diagnostics.as_ref().map(Told::from).unwrap_or_default())?;
+            let lock = Lock::directory(&paths.meta)?;
             let owner = Owner::of(&paths.data)?;
             let metastore = read_metastore(&paths)?;
             if served.as_ref().is_some_and(|served| served.cluster_id != metastore.cluster_id) {
@@ -71,6 +75,7 @@ impl Target {
             let told = |pick: fn(Diagnostics) -> Option<String>| diagnostics.clone().and_then(pick);
             let metastore = served.unwrap_or(metastore);
             Ok(Target {
+                _lock: lock,
                 ours: Ours::read(&paths, &metastore)?.with(aside::interrupted(&paths)?),
                 host: told(|told| told.hostname).unwrap_or(place.host),
                 data_directory: told(|told| told.data_dir).unwrap_or_else(|| paths.data.display().to_string()),

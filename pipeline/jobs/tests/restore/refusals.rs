@@ -8,14 +8,15 @@ use std::time::Duration;
 
 use archive::records::{RunState, RunningMarker};
 use archive::{Document, names};
+use influx::Influx;
 use influx::metastore::{Data, Database, Framed, Policy, frame};
 use jobs::restore::{self, Config, Directories};
 use jobs::{Error, Event, Kind, Lock, Progress, lock};
 use serde_json::Value;
 use store::StoreExt;
-use test_support::{Influxd, temp_dir};
+use test_support::{FaultProxy, Influxd, temp_dir};
 
-use crate::bench::{Bench, NIGHT, assert_clean, count, edit, fill, influx, metastore, now, points};
+use crate::bench::{Bench, NIGHT, assert_clean, count, edit, fill, influx, influx_as, metastore, now, points};
 
 /// Commands that leave a trace, so that a test can say that the server was left alone.
 fn traced(bench: &Bench, config: Config) -> Config {
@@ -283,6 +284,41 @@ async fn a_second_restore_and_one_during_a_dump_are_locked_out() {
     let mut ends = [one.map(drop).map_err(|error| error.kind()), other.map(drop).map_err(|error| error.kind())];
     ends.sort_by_key(Result::is_err);
     assert_eq!(ends, [Ok(()), Err(Kind::Locked)]);
+}
+
+#[tokio::test]
+async fn two_restores_of_one_server_by_two_addresses_lock_each_other_out() {
+    let source = Influxd::start().await;
+    fill(&source, "sensu_db", 1).await;
+    let bench = Bench::with_night_of(&source).await;
+    let target = Influxd::start().await;
+    // Its second address; the first one's lock is another.
+    let proxy = FaultProxy::start(target.http_address()).await;
+    let url = proxy.url();
+    let by_proxy = Influx::new(influx::Settings::new(url.parse().unwrap(), target.snapshot_address())).unwrap();
+    let (one, other) = tokio::join!(bench.restore(&target), bench.restore_by(bench.config(&target), by_proxy));
+    let mut ends = [one.map(drop).map_err(|error| error.kind()), other.map(drop).map_err(|error| error.kind())];
+    ends.sort_by_key(Result::is_err);
+    assert_eq!(ends, [Ok(()), Err(Kind::Locked)]);
+}
+
+#[tokio::test]
+async fn a_user_who_may_not_write_the_record_afterwards_is_refused_before() {
+    let source = Influxd::start().await;
+    fill(&source, "sensu_db", 1).await;
+    let bench = Bench::with_night_of(&source).await;
+    let target = Influxd::options().admin("boss", "secret").start().await;
+    target.statement("CREATE USER reader WITH PASSWORD 'r'").await;
+    target.statement("CREATE DATABASE other").await;
+    target.statement("GRANT ALL ON other TO reader").await;
+    for (user, password) in [("reader", "r"), ("boss", "wrong"), ("nobody", "n")] {
+        let config = traced(&bench, bench.config(&target));
+        let error = bench.restore_by(config, influx_as(&target, user, password)).await.unwrap_err();
+        assert_eq!(error.kind(), Kind::Usage, "{user}: {error}");
+        assert!(error.hint_text().unwrap().contains("must be an admin"), "{error:?}");
+        assert!(!bench.folder.path().join("touched").exists(), "the target was stopped or started");
+    }
+    bench.restore_by(bench.config(&target), influx_as(&target, "boss", "secret")).await.unwrap();
 }
 
 /// Remembers what was said.
