@@ -38,8 +38,8 @@ const SPARE_BYTES: u64 = 64 << 20;
 pub(super) struct StagedShard {
     pub(super) record: ShardRecord,
     pub(super) folder: PathBuf,
-    /// A point that the server must answer with once it has the shard.
-    pub(super) witness: Option<Witness>,
+    /// Points that the server must answer with once it has the shard.
+    pub(super) witnesses: Vec<Witness>,
 }
 
 /// The folder of what is downloaded; gone when dropped.
@@ -200,8 +200,8 @@ fn unpack(
     let names: Vec<PathBuf> = unpacked.into_iter().map(|file| file.path).collect();
     // The first group of all, in 1677, has a start that is wrapped around to 2262 once it comes from a metastore on disk,
     // and a query for a part of it finds nothing (seen).
-    let witness = witness::find(&names).filter(|_| record.starts.is_some());
-    Ok(StagedShard { record, folder, witness })
+    let witnesses = if record.starts.is_some() { witness::find(&names) } else { Vec::new() };
+    Ok(StagedShard { record, folder, witnesses })
 }
 
 /// The pieces of a download as a reader that hashes what it gives.

@@ -18,8 +18,8 @@ pub(super) struct Placed {
     pub(super) policy: String,
     /// Its id on the target.
     pub(super) id: u64,
-    /// A point that the server must answer with.
-    pub(super) witness: Option<Witness>,
+    /// Points that the server must answer with.
+    pub(super) witnesses: Vec<Witness>,
 }
 
 /// Numbers of all shard directories of the databases that stay. The metastore may have forgotten some of them, but the
@@ -63,7 +63,7 @@ pub(super) fn shards(
 ) -> Result<Vec<Placed>, Error> {
     let mut placed = Vec::new();
     let mut touched = BTreeSet::from([paths.data.clone()]);
-    for StagedShard { record, folder, witness } in staged {
+    for StagedShard { record, folder, witnesses } in staged {
         let id = *ids.get(&record.shard_id).ok_or_else(|| {
             Error::new(Kind::Failed, format!("shard {} has no place in the metastore", record.shard_id))
         })?;
@@ -79,7 +79,7 @@ pub(super) fn shards(
             database: record.database.clone(),
             policy: record.retention_policy.clone(),
             id,
-            witness: witness.clone(),
+            witnesses: witnesses.clone(),
         });
     }
     for directory in touched {

@@ -1,4 +1,4 @@
-//! One point of a shard, picked from its files: a server that has the shard must answer with it.
+//! Points of a shard, picked from its files: a server that has the shard must answer with them.
 //!
 //! A shard that does not open, or that another one hides, is missing without a message: queries just find fewer
 //! points. So each restored shard is asked for a point that is known to be in it. The index at the end of a TSM file
@@ -12,6 +12,12 @@ use influx::{quote_identifier, quote_string};
 
 /// Bytes of the index that are looked at: enough for any one key, and for many usual ones.
 const LOOKED_AT: u64 = 256 << 10;
+
+/// So many keys of a shard are kept; the next one is asked for when the server does not understand the question for one.
+const WITNESSES: usize = 8;
+
+/// What InfluxDB calls things of its own: in a condition these mean something else than a tag of that name.
+const RESERVED: [&str; 6] = ["_name", "_tagKey", "_tagValue", "_seriesKey", "_fieldKey", "time"];
 
 /// A known point of a shard.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,19 +52,24 @@ impl Witness {
     }
 }
 
-/// A point of the shard that consists of these files; `None` when there is none, or none that can be asked for by name.
+/// Points of the shard that consists of these files, of several series; none when there is none that can be asked for
+/// by name.
 ///
 /// A file that cannot be read is for the server to complain about.
-pub(super) fn find(files: &[PathBuf]) -> Option<Witness> {
+pub(super) fn find(files: &[PathBuf]) -> Vec<Witness> {
     let has_extension = |path: &&PathBuf, extension: &str| path.extension().is_some_and(|found| found == extension);
     let certain = !files.iter().any(|path| has_extension(&path, "tombstone"));
-    let tables = files.iter().filter(|path| has_extension(path, "tsm"));
-    tables.filter_map(|path| read_index(path).ok()).find_map(|index| {
+    let mut found = Vec::new();
+    for path in files.iter().filter(|path| has_extension(path, "tsm")) {
+        let Ok(index) = read_index(path) else { continue };
         let mut index = index.as_slice();
-        std::iter::from_fn(|| entry(&mut index))
-            .find_map(|(key, time)| witness(key, time))
-            .map(|witness| Witness { certain, ..witness })
-    })
+        let keys = std::iter::from_fn(|| entry(&mut index)).filter_map(|(key, time)| witness(key, time));
+        found.extend(keys.take(WITNESSES - found.len()).map(|witness| Witness { certain, ..witness }));
+        if found.len() == WITNESSES {
+            break;
+        }
+    }
+    found
 }
 
 /// The beginning of a TSM file's index, whose place the last 8 bytes of the file tell (big-endian).
@@ -101,13 +112,14 @@ fn witness(key: &[u8], time: i64) -> Option<Witness> {
             [name, values @ ..] if !values.is_empty() => (unescape(name), unescape(&part[name.len() + 1..])),
             _ => return None,
         };
-        if !plain(&name) || !plain(&value) || name == "time" || name == field {
+        if !plain(&name) || !plain(&value) || RESERVED.contains(&name.as_str()) || name == field {
             return None;
         }
         tags.push((name, value));
     }
     // InfluxDB has names of its own that begin so, and answers phantoms for fields that are called like them.
-    let usual = plain(&measurement) && plain(field) && !field.starts_with('_') && field != "time";
+    let own = measurement.starts_with('_') || field.starts_with('_') || RESERVED.contains(&field);
+    let usual = plain(&measurement) && plain(field) && !own;
     usual.then(|| Witness { measurement, field: field.to_owned(), tags, time, certain: false })
 }
 
@@ -153,17 +165,34 @@ mod tests {
         for (key, query) in table {
             assert_eq!(witness(key.as_bytes(), -5).unwrap().query("d b", "r.p"), query);
         }
-        for key in [r"a\b#!~#v", "m,v=1#!~#v", "m,time=1#!~#v", "m#!~#_field", "m", "m,t#!~#v", r"m,t=a\\\,b#!~#v"] {
+        for key in [
+            r"a\b#!~#v",
+            "m,v=1#!~#v",
+            "m,time=1#!~#v",
+            "m#!~#_field",
+            "m",
+            "m,t#!~#v",
+            r"m,t=a\\\,b#!~#v",
+            "_m#!~#v",
+            "m,_name=1#!~#v",
+            "m,_tagKey=1#!~#v",
+            "m,_tagValue=1#!~#v",
+            "m,_seriesKey=1#!~#v",
+            "m,_fieldKey=1#!~#v",
+            "m#!~#time",
+        ] {
             assert_eq!(witness(key.as_bytes(), 0), None, "{key}");
         }
         assert_eq!(witness(b"m\xff#!~#v", 0), None);
     }
 
     #[test]
-    fn the_first_usable_key_of_an_index_is_found_and_damage_is_none() {
+    fn the_first_usable_keys_of_an_index_are_found_and_damage_is_none() {
         let mut file = vec![0x16, 0xD1, 0x16, 0xD1, 1, 9, 9, 9];
         let index = file.len() as u64;
-        for (key, time) in [(r"a\b#!~#v", 1i64), ("m,t=1#!~#v", 7)] {
+        let keys: Vec<String> = (1..=20).map(|number| format!("m,t={number}#!~#v")).collect();
+        let all = std::iter::once(r"a\b#!~#v").chain(keys.iter().map(String::as_str));
+        for (key, time) in all.zip(1_000_006i64..) {
             file.extend((key.len() as u16).to_be_bytes());
             file.extend(key.as_bytes());
             file.extend([0, 0, 1]);
@@ -174,14 +203,16 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("000000001-000000001.tsm");
         std::fs::write(&path, &file).unwrap();
-        let found = find(std::slice::from_ref(&path)).unwrap();
-        assert_eq!((found.measurement.as_str(), found.time, found.certain), ("m", 7, true));
+        let found = find(std::slice::from_ref(&path));
+        assert_eq!(found.len(), 8);
+        assert_eq!((found[0].measurement.as_str(), found[0].time, found[0].certain), ("m", 1_000_007, true));
+        assert_eq!((found[7].tags[0].1.as_str(), found[7].time), ("8", 1_000_014));
         let with_tombstone = [path.clone(), folder.path().join("000000001-000000001.tombstone")];
-        assert!(!find(&with_tombstone).unwrap().certain);
+        assert!(find(&with_tombstone).iter().all(|witness| !witness.certain));
 
         for length in 0..file.len() {
             std::fs::write(&path, &file[..length]).unwrap();
-            assert_eq!(find(std::slice::from_ref(&path)), None, "{length}");
+            assert_eq!(find(std::slice::from_ref(&path)), [], "{length}");
         }
     }
 }

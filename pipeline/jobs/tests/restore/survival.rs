@@ -197,6 +197,31 @@ async fn names_of_all_kinds_and_shards_whose_number_ends_in_zero_arrive() {
 }
 
 #[tokio::test]
+async fn names_that_influxdb_uses_itself_arrive_although_nobody_can_ask_for_them() {
+    let source = Influxd::start().await;
+    fill(&source, "sensu_db", 1).await;
+    for (day, line) in [
+        (1, "_series,host=a value=1"),
+        (2, "_name,_name=a value=1"),
+        (3, "m,_name=a,_tagKey=b value=1"),
+        (4, "m,_tagValue=a value=1"),
+        (5, "m,_seriesKey=a,_fieldKey=b value=1"),
+        (6, "m,_field=a value=1"),
+        (7, "m,_measurement=a _value=1,_name=2"),
+        (8, "_m,t=a time_=1\n_m2,_name=x value=1"),
+        (9, "m,a=_name,__t=x value=1"),
+    ] {
+        let time = MIDNIGHT - day * DAY;
+        let lines: Vec<String> = line.lines().map(|line| format!("{line} {time}")).collect();
+        source.write("sensu_db", &lines.join("\n")).await;
+    }
+    let bench = Bench::with_night_of(&source).await;
+    let target = Influxd::start().await;
+    assert_eq!(bench.restore(&target).await.unwrap().shards, 10);
+    assert_eq!(points(&target, "sensu_db").await, points(&source, "sensu_db").await);
+}
+
+#[tokio::test]
 async fn what_was_deleted_stays_deleted() {
     let source = Influxd::start().await;
     fill(&source, "sensu_db", 5).await;
