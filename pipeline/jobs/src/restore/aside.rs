@@ -7,17 +7,18 @@
 //! The database of the loaded record goes first, and comes back last: whenever a server would find the record, it finds
 //! the night as well.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
+use influx::metastore::Data;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use super::directories::Paths;
 use super::files::{self, Owner};
 use super::ours::Ours;
-use super::target::{meta_db, read_metastore};
+use super::target::read_metastore;
 use crate::{Error, Kind, loaded};
 
 /// Our folder in the data directory and in the WAL directory; there while a restore is under way.
@@ -30,12 +31,20 @@ struct Journal {
     container: String,
     /// The databases that are replaced, the one of the loaded record among them.
     databases: Vec<String>,
-    /// SHA-256 of the new metastore, once everything else is in place and it is about to be written.
-    new_metastore: Option<String>,
+    /// The old metastore and the new one, once everything else is in place and it is about to be written.
+    metastores: Option<Metastores>,
     /// Whether the new metastore has been written.
     written: bool,
     /// The directories, in the order in which they are moved.
     moves: Vec<Move>,
+}
+
+/// By what the old metastore and the new one are told apart, be it after a server has worked with one of them: what they
+/// know of the databases that are replaced.
+#[derive(Debug, Serialize, Deserialize)]
+struct Metastores {
+    old: BTreeSet<String>,
+    new: BTreeSet<String>,
 }
 
 /// A directory that gives way.
@@ -87,7 +96,7 @@ impl Aside {
             }
         }
         let container = container.to_owned();
-        let journal = Journal { container, databases, new_metastore: None, written: false, moves };
+        let journal = Journal { container, databases, metastores: None, written: false, moves };
         let aside = Aside { paths: paths.clone(), journal };
         aside.save()?;
         match aside.move_all() {
@@ -110,8 +119,9 @@ impl Aside {
     }
 
     /// Says that everything is in place and the new metastore comes next.
-    pub(super) fn before_metastore(&mut self, bytes: &[u8]) -> Result<(), Error> {
-        self.journal.new_metastore = Some(digest(bytes));
+    pub(super) fn before_metastore(&mut self, old: &Data, new: &Data) -> Result<(), Error> {
+        let known = |data: &Data| knows(data, &self.journal.databases);
+        self.journal.metastores = Some(Metastores { old: known(old), new: known(new) });
         self.save()
     }
 
@@ -124,7 +134,7 @@ impl Aside {
     /// Says that the old metastore is back: the new state does not stand any more.
     pub(super) fn metastore_taken_back(&mut self) -> Result<(), Error> {
         self.journal.written = false;
-        self.journal.new_metastore = None;
+        self.journal.metastores = None;
         self.save()
     }
 
@@ -196,8 +206,7 @@ fn read_journal(paths: &Paths) -> Result<Option<Journal>, Error> {
 /// it since.
 pub(super) fn recover(paths: &Paths) -> Result<(), Error> {
     let Some(journal) = read_journal(paths)? else { return Ok(()) };
-    let on_disk = fs::read(meta_db(paths)).ok().map(|bytes| digest(&bytes));
-    let stands = journal.written || journal.new_metastore.is_some() && journal.new_metastore == on_disk;
+    let stands = journal.written || new_is_written(paths, &journal)?;
     tracing::warn!("an earlier restore of {} was cut off; its new state stays: {stands}", journal.container);
     let aside = Aside { paths: paths.clone(), journal };
     if !stands {
@@ -237,8 +246,30 @@ fn journal_file(paths: &Paths) -> PathBuf {
     paths.data.join(FOLDER).join("journal.json")
 }
 
-fn digest(bytes: &[u8]) -> String {
-    hex::encode(Sha256::digest(bytes))
+/// Whether the metastore on disk descends from the new one rather than from the old one. A server that was started by
+/// hand meanwhile has written it anew, and perhaps added shards or removed some: it is the one that it resembles more.
+/// Where both know the same, either directories will do.
+fn new_is_written(paths: &Paths, journal: &Journal) -> Result<bool, Error> {
+    let Some(Metastores { old, new }) = &journal.metastores else { return Ok(false) };
+    let present = knows(&read_metastore(paths)?, &journal.databases);
+    let distance = |other: &BTreeSet<String>| present.symmetric_difference(other).count();
+    Ok(distance(new) <= distance(old))
+}
+
+/// These databases, their policies and their shards, each in a line.
+fn knows(data: &Data, databases: &[String]) -> BTreeSet<String> {
+    let mut known = BTreeSet::new();
+    for database in data.databases.iter().filter(|database| databases.contains(&database.name)) {
+        known.insert(database.name.clone());
+        for policy in &database.policies {
+            let name = format!("{}/{}", database.name, policy.name);
+            for group in &policy.shard_groups {
+                known.extend(group.shards.iter().map(|shard| format!("{name}/{}@{}", shard.id, group.start_time)));
+            }
+            known.insert(name);
+        }
+    }
+    known
 }
 
 fn rename(from: &Path, to: &Path) -> Result<(), Error> {
@@ -247,8 +278,9 @@ fn rename(from: &Path, to: &Path) -> Result<(), Error> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::target::meta_db;
     use super::*;
-    use influx::metastore::{Data, Database, Policy, Shard, ShardGroup};
+    use influx::metastore::{Database, Policy, Shard, ShardGroup};
     use tempfile::TempDir;
 
     /// A metastore with one shard in each database.
@@ -336,7 +368,7 @@ mod tests {
     fn the_new_state_stays_once_its_metastore_is_written() {
         let (_root, paths) = old_state();
         let mut aside = exchange(&paths, false);
-        aside.before_metastore(&new_metastore().to_meta_db()).unwrap();
+        aside.before_metastore(&old_metastore(), &new_metastore()).unwrap();
         fs::write(meta_db(&paths), new_metastore().to_meta_db()).unwrap();
         recover(&paths).unwrap();
         assert_eq!(state(&paths), NEW, "cut off before it was said");
@@ -347,7 +379,7 @@ mod tests {
 
         let (_root, paths) = old_state();
         let mut aside = exchange(&paths, false);
-        aside.before_metastore(&new_metastore().to_meta_db()).unwrap();
+        aside.before_metastore(&old_metastore(), &new_metastore()).unwrap();
         aside.after_metastore().unwrap();
         let since = metastore(&["nightshard", "b"], 9);
         fs::write(meta_db(&paths), since.to_meta_db()).unwrap();
@@ -358,10 +390,32 @@ mod tests {
     }
 
     #[test]
+    fn a_server_that_was_started_by_hand_meanwhile_does_not_hide_which_metastore_it_began_with() {
+        // What it did then: nothing of note, wrote a new shard, dropped a database.
+        type Change = fn(&mut Data);
+        let changes: [Change; 3] = [
+            |data| data.index += 1,
+            |data| data.databases[2].policies[0].shard_groups[0].shards.push(Shard { id: 9, ..Shard::default() }),
+            |data| drop(data.databases.remove(3)),
+        ];
+        for change in changes {
+            for (mut data, expected) in [(old_metastore(), OLD.to_vec()), (new_metastore(), NEW.to_vec())] {
+                let (_root, paths) = old_state();
+                let mut aside = exchange(&paths, false);
+                aside.before_metastore(&old_metastore(), &new_metastore()).unwrap();
+                change(&mut data);
+                fs::write(meta_db(&paths), data.to_meta_db()).unwrap();
+                recover(&paths).unwrap();
+                assert_eq!(state(&paths), expected);
+            }
+        }
+    }
+
+    #[test]
     fn a_metastore_that_was_taken_back_takes_the_directories_with_it() {
         let (_root, paths) = old_state();
         let mut aside = exchange(&paths, false);
-        aside.before_metastore(&new_metastore().to_meta_db()).unwrap();
+        aside.before_metastore(&old_metastore(), &new_metastore()).unwrap();
         aside.after_metastore().unwrap();
         aside.metastore_taken_back().unwrap();
         recover(&paths).unwrap();

@@ -104,9 +104,9 @@ impl<'a> Swap<'a> {
             .map_err(|error| Error::new(Kind::Failed, format!("cannot merge the metastores: {error}")))?;
         // The mark by which the next run knows that we were here comes together with the databases.
         merge::add_database(&mut merged.data, loaded::DATABASE);
-        self.old = Some(old);
 
         self.asked_to_end().await?;
+        let old = self.old.insert(old);
         let aside = {
             let (paths, databases) = (paths.clone(), databases.clone());
             let (container, drop_first) = (self.selection.manifest.container.clone(), self.config.drop_first);
@@ -118,7 +118,7 @@ impl<'a> Swap<'a> {
             files::blocking(move || place::shards(&paths, owner, &staged, &ids)).await?
         };
         let bytes = merged.data.to_meta_db();
-        aside.before_metastore(&bytes)?;
+        aside.before_metastore(old, &merged.data)?;
         self.written = true;
         files::replace(&meta_db(paths), &meta_db(paths), &bytes)?;
         aside.after_metastore()?;

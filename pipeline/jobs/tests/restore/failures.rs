@@ -230,6 +230,30 @@ async fn a_restore_that_was_cut_off_claims_nothing_and_the_next_one_finishes_it(
 }
 
 #[tokio::test]
+async fn a_restore_that_was_cut_off_right_after_the_metastore_stands_although_it_was_started_by_hand() {
+    let (source, target, bench) = two_nights().await;
+    cut_off_before_start(&bench, bench.config(&target), &target).await;
+    // As if the power had gone before the journal could say that the metastore is written.
+    let mut written: Value = serde_json::from_slice(&fs::read(journal(&target)).unwrap()).unwrap();
+    written["written"] = false.into();
+    fs::write(journal(&target), written.to_string()).unwrap();
+    target.restart().await;
+    let later = MIDNIGHT + 400 * 86_400_000_000_000;
+    target.write("sensu_db", &format!("cpu,host=h1 idle=5 {later}")).await;
+    assert_eq!(count(&points(&target, "sensu_db").await), 101);
+    // The next run fails, so that what it puts back is what it found.
+    let config = bench.config(&target);
+    let flag = bench.folder.path().join("twice");
+    let start_command =
+        format!("if [ -e {0} ]; then {1}; else touch {0}; exit 1; fi", flag.display(), config.start_command);
+    bench.restore_with(Config { start_command, ..config }, &target).await.unwrap_err();
+    assert_eq!(count(&points(&target, "sensu_db").await), 101, "the new state, and what was written into it");
+    bench.restore(&target).await.unwrap();
+    assert_eq!(points(&target, "sensu_db").await, points(&source, "sensu_db").await);
+    assert_clean(&target);
+}
+
+#[tokio::test]
 async fn directories_that_a_cut_off_restore_moved_aside_come_back() {
     let source = Influxd::start().await;
     fill(&source, "one", 2).await;
