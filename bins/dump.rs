@@ -65,6 +65,7 @@ impl Door for Dump {
             output: self.pages.output,
             upload: !self.pages.no_upload,
             buffer_bytes: usize::try_from(self.pages.buffer).unwrap_or(usize::MAX),
+            interrupt: context.interrupt,
         };
         let outcome = dump::run(config, context.now, store, influx, context.progress).await?;
         Report::new(&outcome, outcome.summary(), outcome.failures())

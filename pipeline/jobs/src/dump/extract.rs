@@ -25,7 +25,7 @@ use tokio::task::{JoinHandle, spawn_blocking};
 use super::arrange::{Arranged, Arranger, Message};
 use super::columns::Columns;
 use super::schema::Origin;
-use crate::{Error, Event, Kind, Progress};
+use crate::{Error, Event, Interrupt, Kind, Progress};
 
 /// Rows in one message of the server; memory does not depend on it.
 const CHUNK_ROWS: u32 = 10_000;
@@ -61,11 +61,12 @@ pub(super) struct Extracted {
     pub(super) digests: Digests,
 }
 
-/// Writes the pages of a measurement to the file `path`.
+/// Writes the pages of a measurement to the file `path`. When it is interrupted, its threads end before it does.
 pub(super) async fn extract(
     influx: &Influx,
     request: &Request<'_>,
     path: &Path,
+    interrupt: &Interrupt,
     progress: &dyn Progress,
 ) -> Result<Extracted, Error> {
     let (rows, rows_out) = channel(BATCHES);
@@ -78,12 +79,16 @@ pub(super) async fn extract(
     let writing = spawn_blocking(move || write(target, blocks_out, segment_size));
 
     // Whoever fails closes its channels, and the others end without an error of their own.
-    let asked = ask(influx, request, rows, progress).await;
+    let asked = tokio::select! {
+        biased;
+        () = interrupt.requested() => Err(Error::interrupted()),
+        asked = ask(influx, request, rows, progress) => asked,
+    };
     let (arranged, written) = (joined(arranging).await, joined(writing).await);
     asked?;
     let (arranged, digests) = (arranged?, written?);
     let arranged =
-        arranged.ok_or_else(|| Error::new(Kind::Failed, format!("cannot dump {measurement}: it was interrupted")))?;
+        arranged.ok_or_else(|| Error::new(Kind::Failed, format!("cannot dump {measurement}: a thread ended early")))?;
     Ok(Extracted { arranged, digests })
 }
 

@@ -77,6 +77,7 @@ impl Run {
             spills: arranged.spills,
             warnings,
         };
+        let _unbroken = self.unbroken.lock().await;
         if let Some(store) = store {
             // Another dump may have come to its end meanwhile.
             self.refuse_to_replace_another(store, &file, &origin).await?;
@@ -102,7 +103,9 @@ impl Run {
             buffer_bytes: self.config.buffer_bytes,
             segment_size: self.store.as_ref().and_then(|store| store.segment_size()),
         };
-        extract(&self.influx, &request, path, self.progress.as_ref()).await
+        // It hears of an interruption itself: its threads must have ended before the spool goes.
+        let _unbroken = self.unbroken.lock().await;
+        extract(&self.influx, &request, path, &self.config.interrupt, self.progress.as_ref()).await
     }
 
     /// The error that a measurement does not exist, with what does.

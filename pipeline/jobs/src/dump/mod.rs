@@ -28,12 +28,14 @@ use std::time::{Duration, Instant};
 
 use archive::{Calendar, Date, Night, Window};
 use chrono::{DateTime, Utc};
+use futures_util::FutureExt;
 use influx::Influx;
 use store::Store;
+use tokio::sync::Mutex;
 
 pub use outcome::{Dumped, Outcome};
 
-use crate::{Error, Kind, Place, Progress, Spool, wait};
+use crate::{Error, Interrupt, Kind, Place, Progress, Spool, wait};
 use base::Base;
 
 /// What a dump is to do.
@@ -61,6 +63,8 @@ pub struct Config {
     pub upload: bool,
     /// Memory for the records of one instant, in bytes; what does not fit goes through the spool.
     pub buffer_bytes: usize,
+    /// Asks the dump to end.
+    pub interrupt: Interrupt,
 }
 
 /// A run under way.
@@ -81,6 +85,8 @@ struct Run {
     /// The other policies of the database.
     policies: Vec<String>,
     progress: Arc<dyn Progress>,
+    /// Held by what must come to its own end also when the dump is asked to end.
+    unbroken: Arc<Mutex<()>>,
 }
 
 /// Dumps measurements of a day. Without `store` nothing is uploaded, and the records are those that the server holds at
@@ -90,13 +96,34 @@ struct Run {
 ///
 /// [`Kind::Missing`] without a backup of the day, [`Kind::Passing`] when the server does not hold this night (any
 /// more), [`Kind::Usage`] for a database, policy or single measurement that does not exist. Of several measurements
-/// those that fail are in the [`Outcome`].
+/// those that fail are in the [`Outcome`]. [`Error::interrupted`] when it is asked to end; a dump that is being stored
+/// is stored and sealed before that.
 pub async fn run(
     config: Config,
     now: DateTime<Utc>,
     store: Option<Arc<dyn Store>>,
     influx: Influx,
     progress: Arc<dyn Progress>,
+) -> Result<Outcome, Error> {
+    let (interrupt, unbroken) = (config.interrupt.clone(), Arc::new(Mutex::new(())));
+    let asked_to_end = async {
+        interrupt.requested().await;
+        unbroken.lock().await
+    };
+    tokio::select! {
+        biased;
+        _guard = asked_to_end => Err(Error::interrupted()),
+        outcome = work(config, now, store, influx, progress, Arc::clone(&unbroken)) => outcome,
+    }
+}
+
+async fn work(
+    config: Config,
+    now: DateTime<Utc>,
+    store: Option<Arc<dyn Store>>,
+    influx: Influx,
+    progress: Arc<dyn Progress>,
+    unbroken: Arc<Mutex<()>>,
 ) -> Result<Outcome, Error> {
     let begun = Instant::now();
     let deadline = config.wait.map(|wait| begun + wait);
@@ -137,6 +164,7 @@ pub async fn run(
         policy,
         policies,
         progress,
+        unbroken,
     };
 
     // 2. One measurement after the other; one that fails does not keep the others.
@@ -150,6 +178,7 @@ pub async fn run(
     for measurement in &measurements {
         match run.dump(measurement).await {
             Ok(dumped) => outcome.dumps.push(dumped),
+            Err(_) if run.config.interrupt.requested().now_or_never().is_some() => return Err(Error::interrupted()),
             // Of a single measurement there is no rest; and what has come to the server concerns them all.
             Err(error) if measurements.len() == 1 || error.kind() == Kind::Passing => return Err(error),
             Err(error) => {

@@ -11,7 +11,7 @@ use chrono_tz::Tz;
 use influx::{Influx, Settings};
 use jobs::dump::{self, Config, Outcome};
 use jobs::loaded::{self, LoadedNight};
-use jobs::{Error, Event, Place, Progress};
+use jobs::{Error, Event, Interrupt, Place, Progress};
 use serde::Deserialize;
 use serde_json::Value;
 use store::{Folder, Store, StoreExt};
@@ -141,6 +141,7 @@ impl Bench {
             output: None,
             upload: true,
             buffer_bytes: 48 << 20,
+            interrupt: Interrupt::new(),
         }
     }
 

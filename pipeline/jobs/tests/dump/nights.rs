@@ -3,11 +3,10 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use async_trait::async_trait;
 use jobs::{Kind, Lock, lock};
-use store::{Body, ContainerEntry, Download, Error, ObjectEntry, ObjectInfo, Store};
 
 use crate::bench::{Bench, Intruder, MIDNIGHT, NIGHT, now, record_now};
+use crate::writes::Writes;
 
 const FILE: &str = "m_2016-06-11-00:00:00_2016-06-12-00:00:00.json";
 
@@ -115,7 +114,7 @@ async fn a_dump_loses_its_seal_before_it_is_replaced_and_gets_a_new_one_after() 
     let bench = bench().await;
     let older = bench.dumped("m").await;
     bench.influxd.write("sensu_db", &format!("m v=2 {}\n", MIDNIGHT + 1)).await;
-    let writes = Arc::new(Writes { store: Arc::clone(&bench.store), seen: Mutex::default(), refuse: Mutex::default() });
+    let writes = Writes::new(&bench.store);
     let (seal, object) = (format!("{NIGHT}/manifests/dump.{FILE}.json"), format!("{NIGHT}/influxdb/{FILE}"));
 
     *writes.refuse.lock().unwrap() = Some(object.clone());
@@ -136,58 +135,4 @@ async fn a_dump_loses_its_seal_before_it_is_replaced_and_gets_a_new_one_after() 
     let newer = bench.text(&object).await;
     assert_ne!(newer, older);
     assert_eq!(newer.matches("\"time\"").count(), 2);
-}
-
-/// Notes what is written, and refuses one object.
-#[derive(Debug)]
-struct Writes {
-    store: Arc<dyn Store>,
-    seen: Mutex<Vec<String>>,
-    refuse: Mutex<Option<String>>,
-}
-
-#[async_trait]
-impl Store for Writes {
-    fn location(&self) -> String {
-        self.store.location()
-    }
-    fn segment_size(&self) -> Option<u64> {
-        self.store.segment_size()
-    }
-    fn max_object_size(&self) -> Option<u64> {
-        self.store.max_object_size()
-    }
-    async fn create_container(&self, container: &str) -> Result<(), Error> {
-        self.store.create_container(container).await
-    }
-    async fn delete_container(&self, container: &str) -> Result<(), Error> {
-        self.store.delete_container(container).await
-    }
-    async fn list_containers(&self, prefix: &str, after: Option<&str>) -> Result<Vec<ContainerEntry>, Error> {
-        self.store.list_containers(prefix, after).await
-    }
-    async fn put(&self, container: &str, name: &str, body: &Body) -> Result<ObjectInfo, Error> {
-        if self.refuse.lock().unwrap().as_deref() == Some(name) {
-            return Err(Error::NotFound { object: name.to_owned(), location: self.location() });
-        }
-        self.seen.lock().unwrap().push(format!("put {name}"));
-        self.store.put(container, name, body).await
-    }
-    async fn get(&self, container: &str, name: &str, range: Option<std::ops::Range<u64>>) -> Result<Download, Error> {
-        self.store.get(container, name, range).await
-    }
-    async fn head(&self, container: &str, name: &str) -> Result<ObjectInfo, Error> {
-        self.store.head(container, name).await
-    }
-    async fn list(&self, container: &str, prefix: &str, after: Option<&str>) -> Result<Vec<ObjectEntry>, Error> {
-        self.store.list(container, prefix, after).await
-    }
-    async fn delete(&self, container: &str, name: &str) -> Result<(), Error> {
-        self.seen.lock().unwrap().push(format!("delete {name}"));
-        self.store.delete(container, name).await
-    }
-    async fn delete_with_segments(&self, container: &str, name: &str) -> Result<(), Error> {
-        self.seen.lock().unwrap().push(format!("delete {name}"));
-        self.store.delete_with_segments(container, name).await
-    }
 }
