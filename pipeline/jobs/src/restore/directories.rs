@@ -35,6 +35,8 @@ pub(super) struct Paths {
 /// What the server says of itself, as far as it answers.
 #[derive(Debug, Default)]
 pub(super) struct Told {
+    /// The port at which it was asked; the configuration at the usual place must be that of this server.
+    pub(super) port: Option<u16>,
     pub(super) meta: Option<PathBuf>,
     pub(super) data: Option<PathBuf>,
     pub(super) wal: Option<PathBuf>,
@@ -44,7 +46,8 @@ impl From<&Diagnostics> for Told {
     fn from(diagnostics: &Diagnostics) -> Told {
         // A relative path means something only where the server was started.
         let path = |text: &Option<String>| text.as_deref().map(PathBuf::from).filter(|path| path.is_absolute());
-        Told { meta: path(&diagnostics.meta_dir), data: path(&diagnostics.data_dir), wal: path(&diagnostics.wal_dir) }
+        let (meta, data, wal) = (&diagnostics.meta_dir, &diagnostics.data_dir, &diagnostics.wal_dir);
+        Told { port: None, meta: path(meta), data: path(data), wal: path(wal) }
     }
 }
 
@@ -55,6 +58,22 @@ struct InfluxConfig {
     meta: MetaSection,
     #[serde(default)]
     data: DataSection,
+    #[serde(default)]
+    http: HttpSection,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct HttpSection {
+    bind_address: Option<String>,
+}
+
+impl InfluxConfig {
+    /// Whether a server with this configuration listens at the port; `:8086` is what it does unless told otherwise.
+    fn listens_at(&self, port: u16) -> bool {
+        let address = self.http.bind_address.as_deref().unwrap_or(":8086");
+        address.rsplit(':').next().and_then(|text| text.parse().ok()) == Some(port)
+    }
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -86,8 +105,8 @@ impl Directories {
     }
 
     /// The flags that a run needs, if any, which finds these directories while the server is down.
-    pub(super) fn flags_while_down(&self, paths: &Paths) -> Option<String> {
-        let found = self.resolve(Told::default());
+    pub(super) fn flags_while_down(&self, paths: &Paths, port: Option<u16>) -> Option<String> {
+        let found = self.resolve(Told { port, ..Told::default() });
         let Paths { meta, data, wal } = paths;
         let flags = || {
             let (meta, data, wal) = (meta.display(), data.display(), wal.display());
@@ -106,7 +125,11 @@ impl Directories {
         let wal = unknown(&self.wal, &config.data.wal_dir, &told.wal);
         let usual = self.default_influx_config.as_deref().filter(|file| (meta || data || wal) && file.exists());
         let Some(usual) = usual.map(read).transpose()? else { return Ok(told) };
+        if told.port.is_some_and(|port| !usual.listens_at(port)) {
+            return Ok(told);
+        }
         Ok(Told {
+            port: told.port,
             meta: if meta { usual.meta.dir } else { told.meta },
             data: if data { usual.data.dir } else { told.data },
             wal: if wal { usual.data.wal_dir } else { told.wal },
@@ -183,8 +206,12 @@ mod tests {
         directories.wal = Some(root.join("other"));
         assert_eq!(directories.resolve(Told::default()).unwrap().wal, root.join("other"));
 
-        let told =
-            || Told { meta: Some(root.join("meta")), data: Some(root.join("data")), wal: Some(root.join("wal")) };
+        let told = || Told {
+            port: None,
+            meta: Some(root.join("meta")),
+            data: Some(root.join("data")),
+            wal: Some(root.join("wal")),
+        };
         assert_eq!(Directories::default().resolve(told()).unwrap(), paths);
 
         // A young server has made no WAL directory yet.
@@ -209,10 +236,14 @@ mod tests {
         assert_eq!(usual(file.clone()).resolve(elsewhere).unwrap().wal, root.join("other"));
         let given = Directories { meta: Some(root.join("other")), ..usual(file.clone()) };
         assert_eq!(given.resolve(Told::default()).unwrap(), Paths { meta: root.join("other"), ..paths.clone() });
+        // It may be that of another server of this machine.
+        let at = |port: u16| Told { port: Some(port), ..Told::default() };
+        assert_eq!(usual(file.clone()).resolve(at(8086)).unwrap(), paths);
+        assert_eq!(usual(file.clone()).resolve(at(8087)).unwrap_err().kind(), Kind::Usage);
         assert_eq!(usual(root.join("absent")).resolve(Told::default()).unwrap_err().kind(), Kind::Usage);
-        assert_eq!(usual(file.clone()).flags_while_down(&paths), None);
+        assert_eq!(usual(file.clone()).flags_while_down(&paths, None), None);
         let flags = format!("--meta-dir {shown}/meta --data-dir {shown}/data --wal-dir {shown}/wal");
-        assert_eq!(Directories::default().flags_while_down(&paths), Some(flags));
+        assert_eq!(Directories::default().flags_while_down(&paths, None), Some(flags));
 
         fs::write(&file, "[meta\n").unwrap();
         assert_eq!(usual(file.clone()).resolve(told()).unwrap(), paths, "not read where the server tells");

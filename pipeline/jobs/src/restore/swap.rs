@@ -164,7 +164,9 @@ impl<'a> Swap<'a> {
                 let paths = &self.target.paths;
                 let mut hint = "run the same command again once the cause is mended".to_owned();
                 // A server that is down does not tell where its files are.
-                if let Some(flags) = self.config.directories.flags_while_down(paths) {
+                if let Some(flags) =
+                    self.config.directories.flags_while_down(paths, server.influx().url().port_or_known_default())
+                {
                     hint += &format!(", with --influx-config, or {flags}");
                 }
                 let folder = paths.data.join(aside::FOLDER);

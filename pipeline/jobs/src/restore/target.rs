@@ -58,9 +58,10 @@ impl Target {
             (None, None)
         };
         let (directories, place) = (config.directories.clone(), config.place.clone());
-        let address = influx.url().to_string();
+        let (address, port) = (influx.url().to_string(), influx.url().port_or_known_default());
         files::blocking(move || {
-            let paths = directories.resolve(diagnostics.as_ref().map(Told::from).unwrap_or_default())?;
+            let told = diagnostics.as_ref().map(Told::from).unwrap_or_default();
+            let paths = directories.resolve(Told { port, ..told })?;
             let lock = Lock::directory(&paths.meta)?;
             let owner = Owner::of(&paths.data)?;
             let metastore = read_metastore(&paths)?;
