@@ -3,7 +3,9 @@
 #![allow(clippy::unwrap_used, reason = "a test may fail; clippy.toml does not reach its helper functions")]
 
 mod bench;
+mod damage;
 mod failures;
 mod interruptions;
+mod permission;
 mod refusals;
 mod survival;
