@@ -5,11 +5,16 @@ use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use sha2::{Digest, Sha256};
 use url::{Host, Url};
 
 use crate::{Error, Kind};
+
+/// A lock may outlive its holder by a moment: a child that is being forked shares it until it has become another
+/// program.
+const LINGERING: Duration = Duration::from_millis(500);
 
 /// A held lock; dropped with the value.
 #[derive(Debug)]
@@ -62,7 +67,13 @@ impl Lock {
         lock: fn(&File) -> Result<(), TryLockError>,
     ) -> Result<Lock, Error> {
         let file = file.map_err(|error| Error::io(format!("open the lock {}", path.display()), &error))?;
-        match lock(&file) {
+        let begun = Instant::now();
+        let mut held = lock(&file);
+        while matches!(held, Err(TryLockError::WouldBlock)) && begun.elapsed() < LINGERING {
+            std::thread::sleep(LINGERING / 20);
+            held = lock(&file);
+        }
+        match held {
             Ok(()) => Ok(Lock { _file: file }),
             Err(TryLockError::WouldBlock) => {
                 Err(Error::new(Kind::Locked, format!("another run on this machine holds the lock {}", path.display()))

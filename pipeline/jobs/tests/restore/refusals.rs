@@ -9,9 +9,9 @@ use std::time::Duration;
 use archive::records::{RunState, RunningMarker};
 use archive::{Document, names};
 use influx::Influx;
-use jobs::restore::{self, Config, Directories};
+use jobs::restore::{self, Config, Directories, Outcome};
 use jobs::{Error, Event, Kind, Lock, Progress, lock};
-use test_support::{FaultProxy, Influxd};
+use test_support::{FaultProxy, Influxd, temp_dir};
 
 use crate::bench::{Bench, NIGHT, assert_clean, edit, fill, influx, now};
 
@@ -120,6 +120,34 @@ async fn a_server_that_does_not_answer_and_whose_directories_nobody_knows_is_ref
     assert!(error.hint_text().unwrap().contains("--influx-config"), "{error:?}");
 }
 
+/// A restore of the target is under way, and waits in its stop command, while `second` is refused.
+async fn assert_locked_out_of_a_running_restore(
+    bench: &Bench,
+    target: &Influxd,
+    second: impl Future<Output = Result<Outcome, Error>>,
+) {
+    let gate = temp_dir();
+    let (stopping, go) = (gate.path().join("stopping"), gate.path().join("go"));
+    let config = bench.config(target);
+    let stop_command = format!(
+        "touch {}; while ! [ -e {} ]; do sleep 0.02; done; {}",
+        stopping.display(),
+        go.display(),
+        config.stop_command
+    );
+    let first = bench.restore_with(Config { stop_command, ..config }, target);
+    let (first, second) = tokio::join!(first, async {
+        while !stopping.exists() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        let second = second.await;
+        std::fs::write(&go, "").unwrap();
+        second
+    });
+    first.unwrap();
+    assert_eq!(second.unwrap_err().kind(), Kind::Locked);
+}
+
 #[tokio::test]
 async fn a_second_restore_and_one_during_a_dump_are_locked_out() {
     let source = Influxd::start().await;
@@ -130,10 +158,8 @@ async fn a_second_restore_and_one_during_a_dump_are_locked_out() {
     let dump = Lock::shared(&config.place.locks, &lock::target_name(influx(&target).url())).unwrap();
     assert_refused(&bench, config, &target, Kind::Locked, "holds the lock").await;
     drop(dump);
-    let (one, other) = tokio::join!(bench.restore(&target), bench.restore(&target));
-    let mut ends = [one.map(drop).map_err(|error| error.kind()), other.map(drop).map_err(|error| error.kind())];
-    ends.sort_by_key(Result::is_err);
-    assert_eq!(ends, [Ok(()), Err(Kind::Locked)]);
+    let second = bench.restore(&target);
+    assert_locked_out_of_a_running_restore(&bench, &target, second).await;
 }
 
 #[tokio::test]
@@ -146,10 +172,8 @@ async fn two_restores_of_one_server_by_two_addresses_lock_each_other_out() {
     let proxy = FaultProxy::start(target.http_address()).await;
     let url = proxy.url();
     let by_proxy = Influx::new(influx::Settings::new(url.parse().unwrap(), target.snapshot_address())).unwrap();
-    let (one, other) = tokio::join!(bench.restore(&target), bench.restore_by(bench.config(&target), by_proxy));
-    let mut ends = [one.map(drop).map_err(|error| error.kind()), other.map(drop).map_err(|error| error.kind())];
-    ends.sort_by_key(Result::is_err);
-    assert_eq!(ends, [Ok(()), Err(Kind::Locked)]);
+    let second = bench.restore_by(bench.config(&target), by_proxy);
+    assert_locked_out_of_a_running_restore(&bench, &target, second).await;
 }
 
 /// Remembers what was said.
