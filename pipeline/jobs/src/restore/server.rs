@@ -190,7 +190,9 @@ impl Process {
         // The name, in parentheses, may hold anything; behind it stand the state, and as 20th the time of the start.
         let line = fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
         let fields: Vec<&str> = line.rsplit_once(')')?.1.split_whitespace().collect();
-        let runs = !matches!(*fields.first()?, "Z" | "X");
+        // The first thread of a process may be a zombie while others still have its ports and files.
+        let threads = || fs::read_dir(format!("/proc/{id}/task")).map_or(0, Iterator::count);
+        let runs = !matches!(*fields.first()?, "Z" | "X") || threads() > 1;
         let started = fields.get(19)?.parse().ok()?;
         runs.then_some(Process { id, started })
     }
