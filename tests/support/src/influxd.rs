@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::{ports, temp_dir};
+use crate::ports::Pair;
+use crate::temp_dir;
 
 /// How long a server may take to answer or to end, on a machine that is busy with other tests.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -67,13 +68,11 @@ impl Options {
             config: directory.path().join("influxd.conf"),
             directory,
             base,
-            http_port: 0,
-            snapshot_port: 0,
+            ports: Pair::claim(),
             credentials: None,
             client: reqwest::Client::builder().no_proxy().build().unwrap(),
         };
         for _ in 0..20 {
-            (influxd.http_port, influxd.snapshot_port) = ports::free_pair();
             influxd.write_files(&self);
             influxd.run_script("start");
             if influxd.await_ready().await {
@@ -85,6 +84,7 @@ impl Options {
                 }
                 return influxd;
             }
+            influxd.ports = Pair::claim();
         }
         panic!("influxd found its ports taken twenty times in turn");
     }
@@ -96,8 +96,7 @@ pub struct Influxd {
     directory: TempDir,
     base: PathBuf,
     config: PathBuf,
-    http_port: u16,
-    snapshot_port: u16,
+    ports: Pair,
     credentials: Option<(String, String)>,
     client: reqwest::Client,
 }
@@ -120,12 +119,12 @@ impl Influxd {
 
     /// Host and port of the HTTP service (8086 elsewhere).
     pub fn http_address(&self) -> String {
-        format!("127.0.0.1:{}", self.http_port)
+        format!("127.0.0.1:{}", self.ports.first)
     }
 
     /// Host and port of the snapshot service (8088 elsewhere).
     pub fn snapshot_address(&self) -> String {
-        format!("127.0.0.1:{}", self.snapshot_port)
+        format!("127.0.0.1:{}", self.ports.second)
     }
 
     /// The configuration file.
@@ -318,9 +317,12 @@ impl Influxd {
                  sh -c 'hostname {name} && exec influxd -config {config}'"
             ),
         };
+        // One that has ended, but for which nobody has waited yet, is a zombie: state Z after the name in brackets. So is
+        // one whose first thread has ended, but then others still hold its ports and files: they stand under task.
         let head = format!(
             "#!/bin/sh\nset -eu\npid=$(cat {directory}/influxd.pid 2>/dev/null || echo none)\n\
-             alive() {{ [ -e \"/proc/$pid/stat\" ] && ! grep -q ') Z ' \"/proc/$pid/stat\"; }}\n"
+             alive() {{ [ -e \"/proc/$pid/stat\" ] && {{ ! grep -q ') Z ' \"/proc/$pid/stat\" || \
+             [ \"$(echo /proc/$pid/task/*)\" != \"/proc/$pid/task/$pid\" ]; }}; }}\n"
         );
         let end = |signal: &str| {
             format!(
@@ -340,6 +342,10 @@ impl Influxd {
 
 impl Drop for Influxd {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            // The folder goes, and with it what the server said about why the test fails.
+            eprintln!("influxd at {} said until the test failed:\n{}", self.http_address(), self.log());
+        }
         // While a test is failing a second panic would hide the first one's message.
         let _ = Command::new(self.script("kill")).status();
     }
