@@ -341,6 +341,7 @@ impl Influxd {
 }
 
 impl Drop for Influxd {
+    #[expect(clippy::print_stderr, reason = "what a test prints is shown when it fails")]
     fn drop(&mut self) {
         if std::thread::panicking() {
             // The folder goes, and with it what the server said about why the test fails.
