@@ -8,13 +8,16 @@ use std::ops::Range;
 use bytes::Bytes;
 use chrono::TimeDelta;
 use futures_util::TryStreamExt;
-use store::{Body, Digests, Error, StoreExt};
+use store::{Body, Digests, Download, Error, StoreExt};
 
 use crate::Bench;
 use crate::common::noise;
 
 async fn read(bench: &Bench, name: &str, range: Option<Range<u64>>) -> Bytes {
-    let download = bench.store.get(&bench.container, name, range).await.unwrap();
+    collect(bench.store.get(&bench.container, name, range).await.unwrap()).await
+}
+
+async fn collect(download: Download) -> Bytes {
     let announced = download.bytes;
     let pieces: Vec<Bytes> = download.stream.try_collect().await.unwrap();
     let bytes = pieces.concat();
@@ -23,7 +26,7 @@ async fn read(bench: &Bench, name: &str, range: Option<Range<u64>>) -> Bytes {
 }
 
 pub(crate) async fn what_was_put_comes_back(bench: Bench) {
-    for length in [0, 1, 4096, 1 << 20, 3_000_001] {
+    for length in [0, 1, 4096, (64 << 10) - 1, 64 << 10, (64 << 10) + 1, 1 << 20, 3_000_001] {
         let bytes = noise(length);
         // As one piece, however large.
         let digests = Digests::of(&bytes, None);
@@ -36,7 +39,11 @@ pub(crate) async fn what_was_put_comes_back(bench: Bench) {
         assert_eq!(head.bytes, length as u64);
         assert!(head.etag.is_none_or(|etag| etag == digests.etag()));
         assert_eq!(read(&bench, &name, None).await, bytes);
+        let unchecked = bench.store.get_unchecked(&bench.container, &name).await.unwrap();
+        assert_eq!(collect(unchecked).await, bytes);
     }
+    let missing = bench.store.get_unchecked(&bench.container, "missing").await;
+    assert!(matches!(missing, Err(Error::NotFound { .. })), "{missing:?}");
 }
 
 pub(crate) async fn bodies_come_from_files_too(bench: Bench) {

@@ -37,6 +37,9 @@ pub(crate) async fn a_large_body_is_stored_in_segments_and_read_as_one(bench: Be
         assert_eq!((info.bytes, info.etag), (bytes.len() as u64, Some(digests.etag())));
         assert_eq!(store.head(container, "d/large").await.unwrap().etag, Some(digests.etag()));
         assert_eq!(store.get_bytes(container, "d/large", 10 << 20).await.unwrap(), bytes);
+        let unchecked: Vec<Bytes> =
+            store.get_unchecked(container, "d/large").await.unwrap().stream.try_collect().await.unwrap();
+        assert_eq!(unchecked.concat(), bytes);
     }
     // Nights are listed without them.
     assert_eq!(store.list_all(container, "").await.unwrap().len(), 1);

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::TryStreamExt;
-use store::{Error, Store, StoreExt};
+use store::{Download, Error, Store, StoreExt};
 
 use crate::Bench;
 use crate::common::noise;
@@ -17,7 +17,14 @@ use crate::interceptor::{Action, Interceptor, get_of};
 const MIB: usize = 1 << 20;
 
 async fn read(bench: &Bench, range: Option<Range<u64>>) -> Result<Bytes, Error> {
-    let download = bench.swift.get(&bench.container, "a", range).await?;
+    collect(bench.swift.get(&bench.container, "a", range).await?).await
+}
+
+async fn read_unchecked(bench: &Bench) -> Result<Bytes, Error> {
+    collect(bench.swift.get_unchecked(&bench.container, "a").await?).await
+}
+
+async fn collect(download: Download) -> Result<Bytes, Error> {
     let announced = download.bytes;
     let pieces: Vec<Bytes> = download.stream.try_collect().await?;
     let bytes = pieces.concat();
@@ -46,6 +53,33 @@ async fn an_early_clean_end_is_resumed_where_it_happened() {
         asked(&bench.interceptor),
         [(None, false), (part("1000000-2097151"), true), (part("1500000-2097151"), true)]
     );
+    bench.done().await;
+}
+
+#[tokio::test]
+async fn a_reader_that_checks_by_itself_spares_the_server_the_hashing_and_is_resumed_all_the_same() {
+    let bench = Bench::new(|_| ()).await;
+    let bytes = noise(2 * MIB);
+    bench.swift.put_bytes(&bench.container, "a", bytes.clone()).await.unwrap();
+    let cuts = vec![Action::CutAnswer(1000), Action::Pass, Action::CutAnswer(500_000)];
+    bench.interceptor.next(get_of("a"), cuts);
+    assert_eq!(read_unchecked(&bench).await.unwrap(), bytes);
+    // What was cut off at the very beginning is asked for again together with the rest, and not from byte 0 on.
+    assert_eq!(asked(&bench.interceptor)[..2], [(part("0-65535"), false), (part("1000-2097151"), true)]);
+    bench.done().await;
+}
+
+#[tokio::test]
+async fn an_object_that_is_replaced_behind_its_beginning_is_not_mixed() {
+    let bench = Bench::new(|_| ()).await;
+    bench.swift.put_bytes(&bench.container, "a", noise(MIB)).await.unwrap();
+    let mut download = bench.swift.get_unchecked(&bench.container, "a").await.unwrap();
+    let mut received = 0;
+    while received < 64 << 10 {
+        received += download.stream.try_next().await.unwrap().unwrap().len();
+    }
+    bench.swift.put_bytes(&bench.container, "a", Bytes::from(vec![7; MIB])).await.unwrap();
+    assert!(matches!(download.stream.try_next().await, Err(Error::Changed { .. })));
     bench.done().await;
 }
 
