@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use proptest::prelude::*;
-use tsm::tar::{Entry, Error, Event, Walker, list, unpack};
+use tsm::tar::{Entry, Error, Event, Unpacked, Unpacker, Walker, list};
 
 fn vector(name: &str) -> Vec<u8> {
     fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors").join(name)).unwrap()
@@ -129,22 +129,37 @@ fn sizes_beyond_octal_are_read() {
     assert_eq!(found, Some(size));
 }
 
+fn unpack(tar: &[u8], step: usize, folder: &Path) -> Result<Vec<Unpacked>, Error> {
+    let mut unpacker = Unpacker::new("demo/autogen/1", folder);
+    tar.chunks(step).try_for_each(|piece| unpacker.feed(piece))?;
+    unpacker.finish()
+}
+
 #[test]
 fn unpacking_writes_the_files_into_the_folder_and_nothing_else() {
-    let folder = tempfile::tempdir().unwrap();
     let whole = vector("whole.tar");
-    let unpacked = unpack(whole.as_slice(), "demo/autogen/1", folder.path()).unwrap();
     let expected = walk(&whole, 512).unwrap();
-    assert_eq!(unpacked.len(), expected.len());
-    for (file, (entry, content)) in unpacked.iter().zip(&expected) {
-        assert_eq!(file.path.file_name().unwrap().to_str(), entry.name.rsplit('/').next());
-        assert_eq!(&fs::read(&file.path).unwrap(), content);
+    for step in [1, 512, 4096, whole.len()] {
+        let folder = tempfile::tempdir().unwrap();
+        let unpacked = unpack(&whole, step, folder.path()).unwrap();
+        assert_eq!(unpacked.len(), expected.len());
+        for (file, (entry, content)) in unpacked.iter().zip(&expected) {
+            assert_eq!(file.path.file_name().unwrap().to_str(), entry.name.rsplit('/').next());
+            assert_eq!((file.bytes, &fs::read(&file.path).unwrap()), (entry.bytes, content));
+        }
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), expected.len());
+        let again = unpack(&whole, step, folder.path());
+        assert!(matches!(again, Err(Error::Io { .. })), "nothing is overwritten");
     }
-    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), expected.len());
-    assert!(
-        matches!(unpack(whole.as_slice(), "demo/autogen/1", folder.path()), Err(Error::Io { .. })),
-        "nothing is overwritten"
-    );
+}
+
+#[test]
+fn a_tar_that_breaks_off_is_not_unpacked_with_success() {
+    let whole = vector("whole.tar");
+    for end in [0, 512, whole.len() - 1024, whole.len() - 1] {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(unpack(&whole[..end], 512, folder.path()).is_err(), "after {end} bytes");
+    }
 }
 
 #[test]
@@ -168,7 +183,7 @@ fn entries_that_belong_elsewhere_are_not_unpacked() {
         let sum: u64 = tar[..512].iter().map(|byte| u64::from(*byte)).sum();
         tar[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
         assert_eq!(list(tar.as_slice()).unwrap()[0].name, name);
-        let refused = unpack(tar.as_slice(), "demo/autogen/1", folder.path());
+        let refused = unpack(&tar, 512, folder.path());
         assert!(matches!(refused, Err(Error::Name { .. })), "{name}: {refused:?}");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "{name}");
     }

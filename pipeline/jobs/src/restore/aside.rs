@@ -173,10 +173,8 @@ impl Aside {
     }
 
     fn sync(&self) -> Result<(), Error> {
-        for directory in [&self.paths.data, &self.paths.wal] {
-            files::sync(directory).map_err(|error| Error::io(format!("write {}", directory.display()), &error))?;
-        }
-        Ok(())
+        files::flush(&self.paths.data)?;
+        files::flush(&self.paths.wal)
     }
 }
 

@@ -5,17 +5,19 @@
 //! written once. InfluxDB, should it be started meanwhile, takes a directory in its data directory for a database
 //! and numbers two levels below it for shards; there are none where the staging lies.
 
-use std::io::{self, Read};
+use std::cmp::Reverse;
+use std::future::Future;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use archive::manifest::{ShardRecord, StoredObject};
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt};
 use sha2::{Digest, Sha256};
-use store::Store;
+use store::{Download, Store};
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::directories::Paths;
@@ -27,19 +29,45 @@ use super::{Config, aside};
 use crate::spool::free_bytes;
 use crate::{Error, Event, Kind, Progress, Spool};
 
-/// Pieces of a download that wait for the disk; with their size (some 256 KiB) this bounds the memory of a shard.
-const PIECES_AHEAD: usize = 16;
+/// What is handed over to the disk at once, in bytes: the more, the less often threads must be woken.
+const BATCH_BYTES: usize = 1 << 20;
+
+/// Batches of a download that wait for the disk; with their size this bounds the memory of a shard.
+const BATCHES_AHEAD: usize = 2;
+
+#[derive(Debug, Default)]
+struct Batch {
+    pieces: Vec<Bytes>,
+    bytes: usize,
+}
+
+/// How often a damaged shard is read again with the store looking as well: Swift takes a damaged copy for one away once
+/// it has handed it out to its end, so that the read after that gets another one.
+const LOOKS: u32 = 2;
 
 /// Room beyond the files themselves, in bytes: for the indexes that the server builds, and for its work.
 const SPARE_BYTES: u64 = 64 << 20;
 
-/// A shard that lies checked on the local disk.
+/// A shard that lies checked in its folder.
 #[derive(Debug)]
 pub(super) struct StagedShard {
     pub(super) record: ShardRecord,
     pub(super) folder: PathBuf,
     /// Points that the server must answer with once it has the shard.
     pub(super) witnesses: Vec<Witness>,
+    /// Brings it to the disk, while the next ones are downloaded and the target stops.
+    flush: JoinHandle<Result<(), Error>>,
+}
+
+impl StagedShard {
+    /// Returns once the shard survives a power cut.
+    ///
+    /// # Errors
+    ///
+    /// When the disk did not take it.
+    pub(super) async fn flushed(&mut self) -> Result<(), Error> {
+        files::joined((&mut self.flush).await)
+    }
 }
 
 /// The folder of what is downloaded; gone when dropped.
@@ -102,8 +130,11 @@ impl Staging {
         progress.report(Event::Planned { objects: selection.shards.len() as u64, bytes: selection.bytes });
         let container = &selection.manifest.container;
         let stop = &CancellationToken::new();
-        let downloads = selection.shards.iter().map(|(object, record)| async move {
-            let staged = self.fetch(store.as_ref(), container, object, record, stop).await?;
+        // The large ones first, so that the last ones end together.
+        let mut shards: Vec<_> = selection.shards.iter().collect();
+        shards.sort_by_key(|(object, _)| Reverse(object.bytes));
+        let downloads = shards.into_iter().map(|(object, record)| async move {
+            let staged = self.fetch(store.as_ref(), container, object, record, stop, progress.as_ref()).await?;
             progress.report(Event::Done { name: &object.name, bytes: object.bytes });
             Ok(staged)
         });
@@ -130,6 +161,7 @@ impl Staging {
         failure.map_or(Ok(staged), Err)
     }
 
+    /// Downloads a shard; again where it comes damaged, since the store may have more than one copy of it.
     async fn fetch(
         &self,
         store: &dyn Store,
@@ -137,10 +169,38 @@ impl Staging {
         object: &StoredObject,
         record: &ShardRecord,
         stop: &CancellationToken,
+        progress: &dyn Progress,
+    ) -> Result<StagedShard, Error> {
+        let first = match self.read(store.get_unchecked(container, &object.name), object, record, stop).await {
+            Err(error) if error.kind() == Kind::Damage => error,
+            other => return other,
+        };
+        for _ in 0..LOOKS {
+            progress.report(Event::Warning(&format!("{first}; reading it again")));
+            let folder = self.folder_of(record);
+            files::blocking(move || files::remove(&folder)).await?;
+            match self.read(store.get(container, &object.name, None), object, record, stop).await {
+                Err(error) if error.kind() == Kind::Damage => {}
+                other => return other,
+            }
+        }
+        Err(first)
+    }
+
+    fn folder_of(&self, record: &ShardRecord) -> PathBuf {
+        self.folder.join(record.shard_id.to_string())
+    }
+
+    /// Reads a shard once.
+    async fn read(
+        &self,
+        opened: impl Future<Output = Result<Download, store::Error>>,
+        object: &StoredObject,
+        record: &ShardRecord,
+        stop: &CancellationToken,
     ) -> Result<StagedShard, Error> {
         let stopped = || Error::new(Kind::Failed, "another download has failed");
-        let asked = stop.run_until_cancelled(store.get(container, &object.name, None)).await;
-        let mut download = match asked.ok_or_else(stopped)? {
+        let mut download = match stop.run_until_cancelled(opened).await.ok_or_else(stopped)? {
             Err(store::Error::NotFound { .. }) => return Err(damaged(&object.name, "it does not exist")),
             other => other?,
         };
@@ -148,18 +208,22 @@ impl Staging {
             let reason = format!("it has {} bytes instead of {}", download.bytes, object.bytes);
             return Err(damaged(&object.name, &reason));
         }
-        let (sender, receiver) = mpsc::channel(PIECES_AHEAD);
+        let (sender, receiver) = mpsc::channel(BATCHES_AHEAD);
         let unpacking = {
-            let (folder, owner) = (self.folder.join(record.shard_id.to_string()), self.owner);
+            let (folder, owner) = (self.folder_of(record), self.owner);
             let (object, record) = (object.clone(), record.clone());
             files::blocking(move || unpack(receiver, &object, record, folder, owner))
         };
         let receiving = async move {
+            let mut batch = Batch::default();
             while let Some(piece) = stop.run_until_cancelled(download.stream.try_next()).await.ok_or_else(stopped)?? {
-                if sender.send(piece).await.is_err() {
-                    break; // The other side has failed and says why.
+                batch.bytes += piece.len();
+                batch.pieces.push(piece);
+                if batch.bytes >= BATCH_BYTES && sender.send(std::mem::take(&mut batch).pieces).await.is_err() {
+                    return Ok(()); // The other side has failed and says why.
                 }
             }
+            let _ = sender.send(batch.pieces).await;
             Ok::<(), Error>(())
         };
         let (received, unpacked) = tokio::join!(receiving, unpacking);
@@ -177,51 +241,42 @@ impl Drop for Staging {
 }
 
 fn unpack(
-    receiver: mpsc::Receiver<Bytes>,
+    mut batches: mpsc::Receiver<Vec<Bytes>>,
     object: &StoredObject,
     record: ShardRecord,
     folder: PathBuf,
     owner: Owner,
 ) -> Result<StagedShard, Error> {
     owner.make(&folder)?;
-    let mut pieces = Pieces { receiver, piece: Bytes::new(), sha256: Sha256::new() };
-    let expected = format!("{}/{}/{}", record.database, record.retention_policy, record.shard_id);
-    let unpacked = match tsm::tar::unpack(&mut pieces, &expected, &folder) {
-        Err(tsm::tar::Error::Io { operation, source }) => return Err(Error::io(operation, &source)),
-        Err(fault) => return Err(damaged(&object.name, &fault.to_string())),
-        Ok(unpacked) => unpacked,
+    let fault = |error| match error {
+        tsm::tar::Error::Io { operation, source } => Error::io(operation, &source),
+        fault => damaged(&object.name, &fault.to_string()),
     };
-    if hex::encode(pieces.sha256.finalize()) != object.sha256 {
+    let expected = format!("{}/{}/{}", record.database, record.retention_policy, record.shard_id);
+    let mut unpacker = tsm::tar::Unpacker::new(&expected, &folder);
+    let mut sha256 = Sha256::new();
+    while let Some(batch) = batches.blocking_recv() {
+        for piece in batch {
+            sha256.update(&piece);
+            unpacker.feed(&piece).map_err(fault)?;
+        }
+    }
+    let unpacked = unpacker.finish().map_err(fault)?;
+    if hex::encode(sha256.finalize()) != object.sha256 {
         return Err(damaged(&object.name, "its SHA-256 is not that of the manifest"));
     }
     for file in &unpacked {
         owner.adopt(&file.path).map_err(|error| Error::io(format!("own {}", file.path.display()), &error))?;
     }
     let names: Vec<PathBuf> = unpacked.into_iter().map(|file| file.path).collect();
+    let flush = tokio::task::spawn_blocking({
+        let all = [names.as_slice(), std::slice::from_ref(&folder)].concat();
+        move || all.iter().try_for_each(|path| files::flush(path))
+    });
     // The first group of all, in 1677, has a start that is wrapped around to 2262 once it comes from a metastore on disk,
     // and a query for a part of it finds nothing (seen).
     let witnesses = if record.starts.is_some() { witness::find(&names) } else { Vec::new() };
-    Ok(StagedShard { record, folder, witnesses })
-}
-
-/// The pieces of a download as a reader that hashes what it gives.
-struct Pieces {
-    receiver: mpsc::Receiver<Bytes>,
-    piece: Bytes,
-    sha256: Sha256,
-}
-
-impl Read for Pieces {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        while self.piece.is_empty() {
-            let Some(piece) = self.receiver.blocking_recv() else { return Ok(0) };
-            self.sha256.update(&piece);
-            self.piece = piece;
-        }
-        let count = buffer.len().min(self.piece.len());
-        self.piece.copy_to_slice(&mut buffer[..count]);
-        Ok(count)
-    }
+    Ok(StagedShard { record, folder, witnesses, flush })
 }
 
 fn device(path: &Path) -> Result<u64, Error> {

@@ -6,6 +6,7 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
+use tokio::task::JoinError;
 
 use crate::{Error, Kind};
 
@@ -81,9 +82,13 @@ pub(super) fn replace(path: &Path, like: &Path, bytes: &[u8]) -> Result<(), Erro
     write().map_err(|error| Error::io(format!("write {}", path.display()), &error))
 }
 
-/// Makes what was renamed into or out of a directory survive a power cut.
-pub(super) fn sync(directory: &Path) -> io::Result<()> {
-    File::open(directory)?.sync_all()
+/// Makes the bytes of a file, or what was renamed into or out of a directory, survive a power cut.
+pub(super) fn flush(path: &Path) -> Result<(), Error> {
+    sync(path).map_err(|error| Error::io(format!("write {}", path.display()), &error))
+}
+
+pub(super) fn sync(path: &Path) -> io::Result<()> {
+    File::open(path)?.sync_all()
 }
 
 /// Removes a directory, or whatever else is there; nothing being there is success.
@@ -141,7 +146,10 @@ pub(super) fn bytes_below(directory: &Path) -> Result<u64, Error> {
 pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Error> + Send + 'static,
 ) -> Result<T, Error> {
-    tokio::task::spawn_blocking(work)
-        .await
-        .unwrap_or_else(|error| Err(Error::new(Kind::Failed, format!("work on files broke off: {error}"))))
+    joined(tokio::task::spawn_blocking(work).await)
+}
+
+/// What came of such work.
+pub(super) fn joined<T>(ended: Result<Result<T, Error>, JoinError>) -> Result<T, Error> {
+    ended.unwrap_or_else(|error| Err(Error::new(Kind::Failed, format!("work on files broke off: {error}"))))
 }

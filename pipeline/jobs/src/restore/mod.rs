@@ -92,6 +92,8 @@ pub struct Outcome {
     pub bytes: u64,
     /// How long it took, in seconds.
     pub seconds: f64,
+    /// How long it took until every shard had answered, in seconds: what comes after is clearing up.
+    pub seconds_until_proven: f64,
     /// How long the target was down, or not yet proven, in seconds.
     pub seconds_down: f64,
     /// What is different on the target on purpose.
@@ -168,18 +170,19 @@ pub async fn run(
         Err(error) => return Err(swap.back(&server, error).await),
     };
     let host = proven.host.unwrap_or_else(|| config.place.host.clone());
-    let seconds_down = down.elapsed().as_secs_f64();
+    let (seconds_until_proven, seconds_down) = (begun.elapsed().as_secs_f64(), down.elapsed().as_secs_f64());
 
     // 6. The new state stands: what was set aside goes, and the records say what is there.
     progress.report(Event::Step("writing the records"));
-    let mut failures = Vec::new();
-    failures.extend(swap.discard().await.err().map(|error| error.to_string()));
     let loaded = LoadedNight {
         container: night.container.clone(),
         manifest_sha256: selection.manifest_sha256.clone(),
         databases: selection.databases.clone(),
     };
-    loaded::write(&influx, &loaded, now).await.map_err(Error::after_changes)?;
+    let (discarded, written) = tokio::join!(swap.discard(), loaded::write(&influx, &loaded, now));
+    written.map_err(Error::after_changes)?;
+    let mut failures = Vec::new();
+    failures.extend(discarded.err().map(|error| error.to_string()));
     if let Some(folder) = &config.dump_directory {
         failures.extend(files::make_folder(folder).err().map(|error| error.to_string()));
     }
@@ -212,6 +215,7 @@ pub async fn run(
         shards: record.shards,
         bytes: record.bytes,
         seconds: begun.elapsed().as_secs_f64(),
+        seconds_until_proven,
         seconds_down,
         differences: record.differences,
         failures,

@@ -1,7 +1,7 @@
 //! Puts the staged shards where the server looks for them.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
@@ -63,7 +63,7 @@ pub(super) fn shards(
 ) -> Result<Vec<Placed>, Error> {
     let mut placed = Vec::new();
     let mut touched = BTreeSet::from([paths.data.clone()]);
-    for StagedShard { record, folder, witnesses } in staged {
+    for StagedShard { record, folder, witnesses, .. } in staged {
         let id = *ids.get(&record.shard_id).ok_or_else(|| {
             Error::new(Kind::Failed, format!("shard {} has no place in the metastore", record.shard_id))
         })?;
@@ -83,7 +83,7 @@ pub(super) fn shards(
         });
     }
     for directory in touched {
-        files::sync(&directory).map_err(|error| Error::io(format!("write {}", directory.display()), &error))?;
+        files::flush(&directory)?;
     }
     Ok(placed)
 }
@@ -100,7 +100,7 @@ fn put(from: &Path, to: &Path, owner: Owner) -> io::Result<()> {
         let copy = to.join(entry.file_name());
         fs::copy(entry.path(), &copy)?;
         owner.adopt(&copy)?;
-        File::open(&copy)?.sync_all()?;
+        files::sync(&copy)?;
     }
     owner.adopt(to)?;
     files::sync(to)

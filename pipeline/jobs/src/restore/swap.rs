@@ -73,7 +73,11 @@ impl<'a> Swap<'a> {
     /// # Errors
     ///
     /// Whatever comes between; [`Swap::back`] must be called then.
-    pub(super) async fn forward(&mut self, server: &Server<'_>, staged: Vec<StagedShard>) -> Result<Exchanged, Error> {
+    pub(super) async fn forward(
+        &mut self,
+        server: &Server<'_>,
+        mut staged: Vec<StagedShard>,
+    ) -> Result<Exchanged, Error> {
         let (paths, owner, databases) = (&self.target.paths, self.target.owner, &self.selection.databases);
         let interrupt = &self.config.interrupt;
         self.asked_to_end().await?;
@@ -83,6 +87,9 @@ impl<'a> Swap<'a> {
         server.stop().await?;
         self.stopped = true;
         unless(interrupt, server.alone()).await?;
+        for shard in &mut staged {
+            unless(interrupt, shard.flushed()).await?;
+        }
 
         self.step("exchanging the databases");
         // What an interrupted run left, first: only now nobody has these files open.

@@ -1,14 +1,19 @@
 //! Nights that are damaged, or were made to do damage: refused before anything is touched.
 
+use std::fs;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+
 use archive::names;
 use influx::metastore::{Data, Database, Framed, Policy, frame};
-use jobs::Kind;
-use jobs::restore::Config;
+use jobs::restore::{self, Config};
+use jobs::{Event, Kind, Progress};
 use serde_json::Value;
 use store::StoreExt;
 use test_support::Influxd;
 
-use crate::bench::{Bench, NIGHT, edit, fill};
+use crate::bench::{Bench, NIGHT, edit, fill, influx as client_of, now, points};
 use crate::refusals::assert_refused;
 
 #[tokio::test]
@@ -163,4 +168,50 @@ async fn a_damaged_night_is_refused_while_the_target_goes_on() {
     bench.store.delete(NIGHT, &name).await.unwrap();
     let config = Config { first_restore: true, ..bench.config(&target) };
     assert_refused(&bench, config, &target, Kind::Damage, "it does not exist").await;
+}
+
+/// Mends a file once it is said to be damaged, as Swift does with a copy that it has taken for damaged.
+struct Mender {
+    file: PathBuf,
+    whole: Vec<u8>,
+    left: AtomicU32,
+    said: Mutex<Vec<String>>,
+}
+
+impl Progress for Mender {
+    fn report(&self, event: Event<'_>) {
+        if let Event::Warning(text) = event {
+            self.said.lock().unwrap().push(text.to_owned());
+            if self.left.fetch_sub(1, Ordering::SeqCst) == 1 {
+                fs::write(&self.file, &self.whole).unwrap();
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_shard_that_comes_damaged_is_read_again_since_another_copy_may_be_whole() {
+    let source = Influxd::start().await;
+    fill(&source, "sensu_db", 4).await;
+    let target = Influxd::start().await;
+    let name = names::shard(NIGHT, "sensu_db", "default", 3);
+    for looks in [1, 2] {
+        let bench = Bench::with_night_of(&source).await;
+        let file = bench.folder.path().join("archive").join(NIGHT).join(&name);
+        let whole = fs::read(&file).unwrap();
+        // Damage in the middle: files that were unpacked before it are in the way of the next try.
+        let mut bytes = whole.clone();
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        fs::write(&file, bytes).unwrap();
+        let mender = Arc::new(Mender { file, whole, left: AtomicU32::new(looks), said: Mutex::default() });
+        let progress = Arc::<Mender>::clone(&mender);
+        restore::run(bench.config(&target), now(), Arc::clone(&bench.store), client_of(&target), progress)
+            .await
+            .unwrap();
+        assert_eq!(points(&target, "sensu_db").await, points(&source, "sensu_db").await);
+        let said = mender.said.lock().unwrap();
+        assert_eq!(said.len(), looks as usize, "{said:?}");
+        assert!(said.iter().all(|line| line.contains(&name) && line.contains("reading it again")), "{said:?}");
+    }
 }

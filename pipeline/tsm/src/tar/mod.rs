@@ -11,7 +11,7 @@ mod unpack;
 mod walker;
 
 pub use error::Error;
-pub use unpack::{Unpacked, list, unpack};
+pub use unpack::{Unpacked, Unpacker, list};
 pub use walker::{Entry, Event, Walker};
 
 /// Everything in a tar comes in blocks of this many bytes.
