@@ -84,10 +84,14 @@ impl Run {
             self.store(store, &file, &path, &digests, &mut dumped).await?;
         }
         if let Some(output) = &self.config.output {
-            dumped.file = copy(&path, output, &file, digests.bytes).await?;
+            dumped.file = deliver(&path, output, &file, digests.bytes).await?;
         }
-        let removed = std::fs::remove_file(&path);
-        removed.map_err(|error| Error::io(format!("remove {}", path.display()), &error))?;
+        match std::fs::remove_file(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(Error::io(format!("remove {}", path.display()), &error));
+            }
+            _ => {}
+        }
         self.progress.report(Event::Done { name: &file, bytes: digests.bytes });
         Ok(dumped)
     }
@@ -139,10 +143,10 @@ fn losses(arranged: &Arranged) -> Vec<String> {
     told.into_iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")).collect()
 }
 
-/// Puts a copy into a folder, whole or not at all; one that is there is replaced, also by nothing.
-async fn copy(from: &Path, folder: &Path, name: &str, bytes: u64) -> Result<Option<PathBuf>, Error> {
-    let (from, folder, target) = (from.to_owned(), folder.to_owned(), folder.join(name));
-    let copied = tokio::task::spawn_blocking(move || {
+/// Puts the spooled file into a folder, whole or not at all; one that is there is replaced, also by nothing.
+async fn deliver(spooled: &Path, folder: &Path, name: &str, bytes: u64) -> Result<Option<PathBuf>, Error> {
+    let (spooled, folder, target) = (spooled.to_owned(), folder.to_owned(), folder.join(name));
+    let delivered = tokio::task::spawn_blocking(move || {
         use std::os::unix::fs::PermissionsExt;
 
         if bytes == 0 {
@@ -156,7 +160,17 @@ async fn copy(from: &Path, folder: &Path, name: &str, bytes: u64) -> Result<Opti
             let permissions = std::fs::Permissions::from_mode(0o666);
             let mut file =
                 tempfile::Builder::new().prefix(".nightshard-").permissions(permissions).tempfile_in(&folder)?;
-            std::io::copy(&mut std::fs::File::open(&from)?, &mut file)?;
+            let permissions = file.as_file().metadata()?.permissions();
+            match std::fs::rename(&spooled, file.path()) {
+                Ok(()) => {
+                    *file.as_file_mut() = std::fs::File::open(file.path())?;
+                    file.as_file().set_permissions(permissions)?;
+                }
+                Err(error) if error.kind() == std::io::ErrorKind::CrossesDevices => {
+                    std::io::copy(&mut std::fs::File::open(&spooled)?, &mut file)?;
+                }
+                Err(error) => return Err(error),
+            }
             file.as_file().sync_all()?;
             file.persist(&target)?;
             std::fs::File::open(&folder)?.sync_all()
@@ -166,6 +180,6 @@ async fn copy(from: &Path, folder: &Path, name: &str, bytes: u64) -> Result<Opti
             Err(error) => Err((target, error)),
         }
     });
-    let copied = copied.await.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()));
-    copied.map_err(|(target, error)| Error::io(format!("write {}", target.display()), &error))
+    let delivered = delivered.await.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()));
+    delivered.map_err(|(target, error)| Error::io(format!("write {}", target.display()), &error))
 }
