@@ -35,18 +35,19 @@ const BATCH_BYTES: usize = 1 << 20;
 /// Batches of a download that wait for the disk; with their size this bounds the memory of a shard.
 const BATCHES_AHEAD: usize = 2;
 
-#[derive(Debug, Default)]
-struct Batch {
-    pieces: Vec<Bytes>,
-    bytes: usize,
-}
-
 /// How often a damaged shard is read again with the store looking as well: Swift takes a damaged copy for one away once
 /// it has handed it out to its end, so that the read after that gets another one.
 const LOOKS: u32 = 2;
 
 /// Room beyond the files themselves, in bytes: for the indexes that the server builds, and for its work.
 const SPARE_BYTES: u64 = 64 << 20;
+
+/// Pieces of a download that are handed over together.
+#[derive(Debug, Default)]
+struct Batch {
+    pieces: Vec<Bytes>,
+    bytes: usize,
+}
 
 /// A shard that lies checked in its folder.
 #[derive(Debug)]
