@@ -107,6 +107,8 @@ provider = fernet
 expiration = ${NIGHTSHARD_SERVICES_TOKEN_SECONDS:-3600}
 [fernet_tokens]
 key_repository = $state/keystone/fernet-keys
+[fernet_receipts]
+key_repository = $state/keystone/fernet-keys
 [credential]
 key_repository = $state/keystone/credential-keys
 [identity]
