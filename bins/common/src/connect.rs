@@ -6,7 +6,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use influx::Influx;
 use store::swift::Settings;
-use store::{Folder, Store, Swift};
+use store::{Folder, Limited, Store, Swift};
 use url::Url;
 
 use crate::environment::Environment;
@@ -31,6 +31,14 @@ impl Archive {
     ///
     /// When no archive is configured, its credentials are incomplete, or it does not answer.
     pub async fn connect(&self, environment: &Environment) -> Result<Connected, Failure> {
+        let mut connected = self.open(environment).await?;
+        if let Some(rate) = self.limit_rate {
+            connected.store = Arc::new(Limited::new(connected.store, rate));
+        }
+        Ok(connected)
+    }
+
+    async fn open(&self, environment: &Environment) -> Result<Connected, Failure> {
         match &self.archive {
             None => Err(Failure::usage(
                 "no archive is configured",

@@ -81,6 +81,9 @@ pub struct Archive {
     /// Local time until which `--date night` means the day before
     #[arg(long, value_name = "HH:MM", default_value = "12:00", value_parser = values::time_of_day)]
     pub night_ends: NaiveTime,
+    /// Bytes a second to the archive and from it at most, such as 20MiB [default: no limit]
+    #[arg(long, value_name = "BYTES", value_parser = values::rate)]
+    pub limit_rate: Option<u64>,
     /// Swift: objects above this are stored in segments
     #[arg(long, value_name = "BYTES", default_value = "1GiB", value_parser = values::bytes)]
     pub segment_size: u64,

@@ -125,6 +125,9 @@ pub(crate) fn time_of_day(text: &str) -> Result<NaiveTime, ValueError> {
     }
 }
 
+/// The least rate, in bytes a second.
+const LEAST_RATE: u64 = 1 << 10;
+
 /// A number of bytes, such as `1GiB`.
 pub(crate) fn bytes(text: &str) -> Result<u64, ValueError> {
     let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
@@ -143,6 +146,14 @@ pub(crate) fn bytes(text: &str) -> Result<u64, ValueError> {
     match (digits.parse::<u64>(), scale) {
         (Ok(number), Some(scale)) if number > 0 && number.checked_mul(scale).is_some() => Ok(number * scale),
         _ => refuse("it is no number of bytes", "give a whole number with a unit: 500MB, 64MiB, 1GiB"),
+    }
+}
+
+/// A number of bytes a second, such as `20MiB`.
+pub(crate) fn rate(text: &str) -> Result<u64, ValueError> {
+    match bytes(text)? {
+        ..LEAST_RATE => refuse("no night would ever end", "give at least 1KiB (a second)"),
+        rate => Ok(rate),
     }
 }
 
@@ -202,6 +213,15 @@ mod tests {
         assert_eq!(bytes("500 MB").unwrap(), 500_000_000);
         for bad in ["", "0", "GiB", "1.5GiB", "1 gib", "-1", "99999999999TiB"] {
             assert!(bytes(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn rates_are_bytes_a_second() {
+        assert_eq!(rate("20MiB").unwrap(), 20 << 20);
+        assert_eq!(rate("1KiB").unwrap(), 1024);
+        for bad in ["1023", "1 B", "20MiB/s", "fast"] {
+            assert!(rate(bad).is_err(), "{bad}");
         }
     }
 

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use futures_util::stream::{self, BoxStream, StreamExt};
 use tokio::sync::mpsc;
 
+use crate::limited::Rate;
 use crate::{Digests, Error};
 
 /// How much of a file is read at once, in bytes. With [`PIECES_AHEAD`] it bounds the memory of a stream.
@@ -28,6 +29,7 @@ pub struct Body {
 pub(crate) enum Source {
     Memory(Bytes),
     File(PathBuf),
+    Slow(Box<Source>, Rate),
 }
 
 impl Body {
@@ -50,6 +52,11 @@ impl Body {
         &self.digests
     }
 
+    /// The same body, which cannot be read faster.
+    pub(crate) fn slowed(&self, rate: &Rate) -> Body {
+        Body { source: Source::Slow(Box::new(self.source.clone()), rate.clone()), digests: self.digests.clone() }
+    }
+
     /// Whether the source is as long as declared, before anything is done with it.
     pub(crate) async fn check_length(&self, operation: &str) -> Result<(), Error> {
         let (declared, actual) = (self.digests.bytes, self.source.len().await?);
@@ -68,6 +75,7 @@ impl Body {
 impl Source {
     async fn len(&self) -> Result<u64, Error> {
         match self {
+            Source::Slow(source, _) => Box::pin(source.len()).await,
             Source::Memory(bytes) => Ok(bytes.len() as u64),
             Source::File(path) => match tokio::fs::metadata(path).await {
                 Ok(metadata) => Ok(metadata.len()),
@@ -88,6 +96,7 @@ impl Source {
                 let path = path.clone();
                 file_pieces(move || File::open(path), range)
             }
+            Source::Slow(source, rate) => rate.slow(source.pieces(range)),
         }
     }
 
@@ -96,6 +105,7 @@ impl Source {
         Ok(match self {
             Source::Memory(bytes) => Box::new(io::Cursor::new(bytes.clone())),
             Source::File(path) => Box::new(File::open(path)?),
+            Source::Slow(source, rate) => rate.slow_reader(source.open()?),
         })
     }
 }

@@ -1,5 +1,5 @@
-//! One suite for every store: each case runs against a folder, Swift with version 1 authentication, and Swift with
-//! Keystone. The cases say, sentence by sentence, what the contract of `Store` promises.
+//! One suite for every store: each case runs against a folder, one behind a limit, Swift with version 1
+//! authentication, and Swift with Keystone. The cases say, sentence by sentence, what the contract of `Store` promises.
 
 #[path = "../common/mod.rs"]
 mod common;
@@ -67,6 +67,20 @@ macro_rules! for_folder {
     };
 }
 
+/// Any store behind a limit is a store.
+macro_rules! for_limited_folder {
+    ($($module:ident::$case:ident)*) => {
+        mod limited_folder_store {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $case() {
+                let (_directory, store) = super::folder();
+                let limited = std::sync::Arc::new(store::Limited::new(store, 1 << 30));
+                super::run(limited, None, super::$module::$case).await;
+            })*
+        }
+    };
+}
+
 macro_rules! for_swift {
     ($($module:ident::$case:ident)*) => {
         mod swift_version_1 {
@@ -89,6 +103,7 @@ macro_rules! for_swift {
 macro_rules! conformance {
     (every store: [$($every:tt)*] swift alone: [$($swift:tt)*]) => {
         for_folder! { $($every)* }
+        for_limited_folder! { $($every)* }
         for_swift! { $($every)* $($swift)* }
     };
 }

@@ -1,0 +1,180 @@
+//! A limit for the traffic with a store, which all transfers of a program share.
+
+use std::fmt;
+use std::io::{self, Read};
+use std::num::NonZeroU32;
+use std::ops::Range;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::stream::{self, BoxStream, StreamExt, TryStreamExt};
+use governor::clock::{Clock, DefaultClock};
+use governor::{DefaultDirectRateLimiter, Quota};
+
+use crate::{Body, ContainerEntry, Download, Error, ObjectEntry, ObjectInfo, Store};
+
+/// What is counted, in bytes: the limiter's own unit is too coarse in time for single bytes at high rates.
+const UNIT: u64 = 1 << 10;
+
+/// The most that passes at once, in bytes.
+const LARGEST_SLICE: u64 = 64 << 10;
+
+/// A store whose bodies travel at no more than so many bytes a second, up and down each.
+///
+/// All bodies together, however many travel at once; what is said about them (HEAD, listings) is not counted.
+#[derive(Debug)]
+pub struct Limited {
+    store: Arc<dyn Store>,
+    up: Rate,
+    down: Rate,
+}
+
+impl Limited {
+    /// Limits `store` to `rate` bytes a second; less than 1 KiB is taken for that.
+    #[must_use]
+    pub fn new(store: Arc<dyn Store>, rate: u64) -> Limited {
+        Limited { store, up: Rate::new(rate), down: Rate::new(rate) }
+    }
+
+    fn slow(&self, download: Download) -> Download {
+        Download { bytes: download.bytes, stream: self.down.slow(download.stream) }
+    }
+}
+
+/// So many bytes a second for all who hold a copy.
+#[derive(Clone)]
+pub(crate) struct Rate {
+    limiter: Arc<DefaultDirectRateLimiter>,
+    /// In bytes: about a quarter of a second's, so that every transfer moves visibly.
+    slice: usize,
+}
+
+impl fmt::Debug for Rate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Rate").field("slice", &self.slice).finish_non_exhaustive()
+    }
+}
+
+impl Rate {
+    fn new(rate: u64) -> Rate {
+        let slice = (rate / 4).clamp(UNIT, LARGEST_SLICE);
+        // Timers are coarse: what passes at once must be worth more time than they are late.
+        let quota = Quota::per_second(cells(rate)).allow_burst(cells(slice.max(rate / 20)));
+        let slice = usize::try_from(slice).unwrap_or(usize::MAX);
+        Rate { limiter: Arc::new(DefaultDirectRateLimiter::direct(quota)), slice }
+    }
+
+    /// Returns when a slice of so many bytes may pass. None is larger than the burst, so none is refused for good.
+    async fn pass(&self, bytes: usize) {
+        let _ = self.limiter.until_n_ready(cells(bytes as u64)).await;
+    }
+
+    /// The same in a blocking thread.
+    fn pass_blocking(&self, bytes: usize) {
+        while let Ok(Err(early)) = self.limiter.check_n(cells(bytes as u64)) {
+            std::thread::sleep(early.wait_time_from(DefaultClock::default().now()));
+        }
+    }
+
+    /// The same pieces in slices, each of which waits for its turn.
+    pub(crate) fn slow<E: Send + 'static>(
+        &self,
+        pieces: BoxStream<'static, Result<Bytes, E>>,
+    ) -> BoxStream<'static, Result<Bytes, E>> {
+        let rate = self.clone();
+        stream::try_unfold((pieces, Bytes::new()), move |(mut pieces, mut piece)| {
+            let rate = rate.clone();
+            async move {
+                while piece.is_empty() {
+                    let Some(next) = pieces.try_next().await? else { return Ok(None) };
+                    piece = next;
+                }
+                let slice = piece.split_to(piece.len().min(rate.slice));
+                rate.pass(slice.len()).await;
+                Ok(Some((slice, (pieces, piece))))
+            }
+        })
+        .boxed()
+    }
+
+    /// The same for what is read in a blocking thread.
+    pub(crate) fn slow_reader(&self, reader: Box<dyn Read>) -> Box<dyn Read> {
+        Box::new(SlowReader { rate: self.clone(), reader })
+    }
+}
+
+struct SlowReader {
+    rate: Rate,
+    reader: Box<dyn Read>,
+}
+
+impl Read for SlowReader {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let length = buffer.len().min(self.rate.slice);
+        let read = self.reader.read(&mut buffer[..length])?;
+        if read > 0 {
+            self.rate.pass_blocking(read);
+        }
+        Ok(read)
+    }
+}
+
+fn cells(bytes: u64) -> NonZeroU32 {
+    NonZeroU32::new(u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX)).unwrap_or(NonZeroU32::MIN)
+}
+
+#[async_trait]
+impl Store for Limited {
+    fn location(&self) -> String {
+        self.store.location()
+    }
+
+    fn segment_size(&self) -> Option<u64> {
+        self.store.segment_size()
+    }
+
+    fn max_object_size(&self) -> Option<u64> {
+        self.store.max_object_size()
+    }
+
+    async fn create_container(&self, container: &str) -> Result<(), Error> {
+        self.store.create_container(container).await
+    }
+
+    async fn delete_container(&self, container: &str) -> Result<(), Error> {
+        self.store.delete_container(container).await
+    }
+
+    async fn list_containers(&self, prefix: &str, after: Option<&str>) -> Result<Vec<ContainerEntry>, Error> {
+        self.store.list_containers(prefix, after).await
+    }
+
+    async fn put(&self, container: &str, name: &str, body: &Body) -> Result<ObjectInfo, Error> {
+        self.store.put(container, name, &body.slowed(&self.up)).await
+    }
+
+    async fn get(&self, container: &str, name: &str, range: Option<Range<u64>>) -> Result<Download, Error> {
+        Ok(self.slow(self.store.get(container, name, range).await?))
+    }
+
+    async fn get_unchecked(&self, container: &str, name: &str) -> Result<Download, Error> {
+        Ok(self.slow(self.store.get_unchecked(container, name).await?))
+    }
+
+    async fn head(&self, container: &str, name: &str) -> Result<ObjectInfo, Error> {
+        self.store.head(container, name).await
+    }
+
+    async fn list(&self, container: &str, prefix: &str, after: Option<&str>) -> Result<Vec<ObjectEntry>, Error> {
+        self.store.list(container, prefix, after).await
+    }
+
+    async fn delete(&self, container: &str, name: &str) -> Result<(), Error> {
+        self.store.delete(container, name).await
+    }
+
+    async fn delete_with_segments(&self, container: &str, name: &str) -> Result<(), Error> {
+        self.store.delete_with_segments(container, name).await
+    }
+}

@@ -1,0 +1,44 @@
+//! That a limit is kept, by all transfers together. (That a store behind a limit is still a store, the conformance
+//! suite shows.)
+
+#![allow(clippy::unwrap_used, reason = "a test may fail; clippy.toml does not reach its helper functions")]
+
+mod common;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use futures_util::TryStreamExt;
+use futures_util::future::join_all;
+use store::{Folder, Limited, Store, StoreExt};
+
+use common::noise;
+
+const RATE: u64 = 400 << 10;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn transfers_at_once_share_the_limit_in_either_direction() {
+    let directory = tempfile::tempdir().unwrap();
+    let folder = Arc::new(Folder::open(directory.path()).unwrap());
+    folder.create_container("c").await.unwrap();
+    let store = Limited::new(folder, RATE);
+    let bytes = noise(150 << 10);
+
+    // A fraction of a second's bytes may come at once; the rest takes its time.
+    let at_least = Duration::from_secs_f64((450.0 - 64.0) / 400.0);
+    let begun = Instant::now();
+    let puts = ["a", "b", "c"].map(|name| store.put_bytes("c", name, bytes.clone()));
+    assert!(join_all(puts).await.iter().all(Result::is_ok));
+    assert!(begun.elapsed() >= at_least, "three uploads took {:?}", begun.elapsed());
+
+    let begun = Instant::now();
+    let gets = ["a", "b", "c"].map(|name| async {
+        let download = store.get("c", name, None).await.unwrap();
+        let pieces: Vec<Bytes> = download.stream.try_collect().await.unwrap();
+        assert!(pieces.iter().all(|piece| piece.len() <= 64 << 10), "they come in small pieces, so that none stalls");
+        pieces.concat()
+    });
+    assert!(join_all(gets).await.iter().all(|got| *got == bytes));
+    assert!(begun.elapsed() >= at_least, "three downloads took {:?}", begun.elapsed());
+}
