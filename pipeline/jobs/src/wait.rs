@@ -15,6 +15,26 @@ const FIRST_PAUSE: Duration = Duration::from_millis(250);
 /// The longest pause between two looks.
 const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 
+/// How often a person is told what is still being waited for.
+const REMINDED: Duration = Duration::from_secs(60);
+
+/// What is being waited for, said when it changes, and once a minute while it does not.
+#[derive(Debug, Default)]
+pub(crate) struct Told {
+    last: Option<(String, Instant)>,
+}
+
+impl Told {
+    /// Whether to say it now.
+    pub(crate) fn is_due(&mut self, text: &str) -> bool {
+        let due = self.last.as_ref().is_none_or(|(last, at)| last != text || at.elapsed() >= REMINDED);
+        if due {
+            self.last = Some((text.to_owned(), Instant::now()));
+        }
+        due
+    }
+}
+
 /// The manifest of the night's backup, as soon as it is there.
 ///
 /// An error of the backup's run is passed on and waited over: that run may be started again. So is a store that does
@@ -33,7 +53,7 @@ pub async fn for_backup(
 ) -> Result<Loaded<BackupManifest>, Error> {
     let began = Instant::now();
     let mut pause = FIRST_PAUSE;
-    let mut said = String::new();
+    let mut told = Told::default();
     loop {
         let left = wait.unwrap_or_default().saturating_sub(began.elapsed());
         let (state, failed) = match archive::night_state(store, &night.container).await {
@@ -50,9 +70,8 @@ pub async fn for_backup(
             return Err(missing(night, wait, &state));
         }
         let state = format!("for the backup in {}: {state}", night.container);
-        if state != said {
+        if told.is_due(&state) {
             progress.report(if failed { Event::Warning(&state) } else { Event::Waiting(&state) });
-            said = state;
         }
         sleep(pause.min(left)).await;
         pause = (pause * 2).min(LONGEST_PAUSE);
@@ -75,4 +94,42 @@ fn in_time_zone(loaded: Loaded<BackupManifest>, time_zone: Tz) -> Result<Loaded<
     let message =
         format!("the backup in {} counts days in {theirs}, this run in {time_zone}", loaded.document.container);
     Err(Error::new(Kind::Usage, message).hint(format!("give --timezone {theirs}, or set it in the configuration")))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use archive::{Calendar, ContainerPattern, Date};
+    use store::Folder;
+
+    use super::*;
+
+    struct Said(Mutex<Vec<String>>);
+
+    impl Progress for Said {
+        fn report(&self, event: Event<'_>) {
+            if let Event::Waiting(text) = event {
+                self.0.lock().unwrap().push(text.to_owned());
+            }
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_waits_is_told_for_what_once_a_minute() {
+        let folder = tempfile::tempdir().unwrap();
+        let store: Arc<dyn Store> = Arc::new(Folder::open(folder.path().join("archive")).unwrap());
+        let calendar =
+            Calendar { time_zone: Tz::UTC, night_ends: chrono::NaiveTime::MIN, pattern: ContainerPattern::default() };
+        let now = chrono::DateTime::from_timestamp(1_465_603_200, 0).unwrap();
+        let night = calendar.night(Date::Today, now).unwrap();
+        let said = Said(Mutex::default());
+        let wait = Some(Duration::from_secs(10 * 60));
+        let error = for_backup(store.as_ref(), &night, Tz::UTC, wait, &said).await.unwrap_err();
+        assert_eq!(error.kind(), Kind::Missing, "{error}");
+        let said = said.0.into_inner().unwrap();
+        assert!(said.iter().all(|line| line == "for the backup in 2016-06-11: nothing is there yet"), "{said:?}");
+        // A look every 15 s in the end, so that a reminder may be late by as much.
+        assert!((8..=11).contains(&said.len()), "{said:?}");
+    }
 }

@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use influx::Influx;
 
 use super::Config;
+use crate::wait::Told;
 use crate::{Error, Event, Kind, Lock, Progress, loaded, lock};
 
 /// How often it is looked whether the night has been loaded.
@@ -100,7 +101,7 @@ impl Base {
         progress: &dyn Progress,
     ) -> Result<Lock, Error> {
         let name = lock::target_name(influx.url());
-        let mut said = String::new();
+        let mut told = Told::default();
         loop {
             let refusal = match Lock::shared(&config.place.locks, &name) {
                 Ok(lock) => match self.check(influx, database).await {
@@ -117,9 +118,9 @@ impl Base {
             if !may_pass {
                 return Err(refusal);
             }
-            if said != refusal.to_string() {
-                said = refusal.to_string();
-                progress.report(Event::Waiting(&said));
+            let state = refusal.to_string();
+            if told.is_due(&state) {
+                progress.report(Event::Waiting(&state));
             }
             tokio::time::sleep(POLL.min(left)).await;
         }
