@@ -45,6 +45,15 @@ pub fn shard(container: &str, database: &str, policy: &str, id: u64) -> String {
     format!("{container}/shards/{database}.{policy}.{id:05}.00")
 }
 
+/// Whether an object is named as the metastore or a shard is: what a backup alone stores in `shards/`.
+#[must_use]
+pub fn is_data(container: &str, name: &str) -> bool {
+    let Some(file) = name.strip_prefix(&shards_prefix(container)) else { return false };
+    let of_shard = || file.strip_suffix(".00")?.rsplit_once('.');
+    let is_id = |id: &str| id.len() >= 5 && id.bytes().all(|digit| digit.is_ascii_digit());
+    file == "meta.00" || of_shard().is_some_and(|(policy, id)| policy.contains('.') && is_id(id))
+}
+
 /// The seal of the backup.
 #[must_use]
 pub fn backup_manifest(container: &str) -> String {

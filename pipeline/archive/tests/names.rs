@@ -5,6 +5,26 @@ use chrono::DateTime;
 use proptest::prelude::*;
 
 #[test]
+fn what_a_backup_stores_is_known_by_its_name() {
+    let table = [
+        ("2016-06-11/shards/meta.00", true),
+        ("2016-06-11/shards/sensu_db.default.00002.00", true),
+        ("2016-06-11/shards/a.b.c.1234567.00", true),
+        ("2016-06-11/shards/a/b.default.00002.00", true),
+        ("2016-06-11/shards/meta.01", false),
+        ("2016-06-11/shards/sensu_db.00002.00", false),
+        ("2016-06-11/shards/sensu_db.default.0002.00", false),
+        ("2016-06-11/shards/sensu_db.default.0000x.00", false),
+        ("2016-06-11/shards/sensu_db.default.00002.00.bak", false),
+        ("2016-06-11/influxdb/sensu_db.default.00002.00", false),
+        ("2016-06-12/shards/meta.00", false),
+    ];
+    for (name, expected) in table {
+        assert_eq!(names::is_data("2016-06-11", name), expected, "{name}");
+    }
+}
+
+#[test]
 fn shards_are_named_as_influxd_backup_names_them() {
     assert_eq!(names::metastore("2016-06-11"), "2016-06-11/shards/meta.00");
     assert_eq!(names::shard("2016-06-11", "sensu_db", "default", 2), "2016-06-11/shards/sensu_db.default.00002.00");

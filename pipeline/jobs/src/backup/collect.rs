@@ -29,6 +29,8 @@ pub(super) struct Collected {
     pub(super) objects: BTreeMap<u64, StoredObject>,
     /// The metastore.
     pub(super) metastore: StoredObject,
+    /// Bytes that were sent; the others were in the store already.
+    pub(super) sent_bytes: u64,
     /// The databases that are left.
     pub(super) databases: Vec<String>,
     /// What a person should know.
@@ -61,9 +63,11 @@ pub(super) async fn all(run: &Arc<Run>, mut databases: Vec<String>) -> Result<Co
         if listed.iter().all(|id| taken.contains_key(id) || !live.contains_key(id)) {
             run.progress.report(Event::Step("storing the metastore"));
             let metastore = store_metastore(run, metastore.raw).await?;
+            let sent = taken.values().filter(|shard| shard.sent).map(|shard| shard.digests.bytes);
+            let sent_bytes = sent.sum::<u64>() + metastore.bytes;
             let objects =
                 taken.into_iter().filter_map(|(id, shard)| Some((id, record(shard, *live.get(&id)?)))).collect();
-            return Ok(Collected { objects, metastore, databases, warnings });
+            return Ok(Collected { objects, metastore, sent_bytes, databases, warnings });
         }
     }
     Err(Error::new(
@@ -147,6 +151,7 @@ async fn take_missing(
 async fn store_metastore(run: &Run, bytes: Bytes) -> Result<StoredObject, Error> {
     let name = names::metastore(&run.night.container);
     let digests = Digests::of(&bytes, None);
+    run.claim.take_possession(run.progress.as_ref()).await?;
     run.store.put_bytes(&run.night.container, &name, bytes).await?;
     Ok(stored(name, &digests, Content::Meta))
 }

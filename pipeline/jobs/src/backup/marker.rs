@@ -1,4 +1,7 @@
 //! The marker of this run in the archive: other machines see that the night is being taken, and by whom.
+//!
+//! Object stores give no lock, so runs look at each other's markers: of those that are alive, the one with the lowest
+//! id goes on, and the others end as soon as they see it. Ages are by the store's clock.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -8,12 +11,12 @@ use archive::records::{RunState, RunningMarker};
 use archive::state::{FoundMarker, markers};
 use archive::{Document, Night, names};
 use chrono::{DateTime, Utc};
-use store::Store;
-use tokio::sync::watch;
+use store::{Store, StoreExt};
+use tokio::sync::{Mutex, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use super::preflight::Found;
+use super::preflight::Wanted;
 use crate::{Error, Kind, Place};
 
 /// How often the marker is written anew.
@@ -24,12 +27,26 @@ const PATIENCE: Duration = Duration::from_secs(180);
 
 /// The marker, renewed in the background until it is lowered or dropped.
 pub(super) struct Marker {
+    post: Arc<Post>,
+    renewal: JoinHandle<()>,
+    /// Tells why the run must end.
+    ended: Mutex<oneshot::Receiver<Error>>,
+}
+
+/// Where the marker stands, and what stands in it.
+struct Post {
     store: Arc<dyn Store>,
     container: String,
     name: String,
     document: RunningMarker,
-    renewal: JoinHandle<()>,
-    lost: watch::Receiver<bool>,
+}
+
+/// What the markers of a night say to a run.
+enum Verdict {
+    /// It may go on; these others are alive, and will give way to it.
+    Mine(Vec<FoundMarker>),
+    /// It must end.
+    Over(Error),
 }
 
 impl Marker {
@@ -38,7 +55,7 @@ impl Marker {
         place: &Place,
         night: &Night,
         now: DateTime<Utc>,
-        found: &Found,
+        wanted: &Wanted,
         store: Arc<dyn Store>,
     ) -> Result<Marker, Error> {
         let id = format!("{:016x}", rand::random::<u64>());
@@ -49,114 +66,230 @@ impl Marker {
             writer: place.writer.clone(),
             host: place.host.clone(),
             process: place.process,
-            cluster_id: found.source.cluster_id.clone(),
-            databases: found.databases.clone(),
+            cluster_id: wanted.source.cluster_id.clone(),
+            databases: wanted.databases.clone(),
             started: now,
             state: RunState::Running,
         };
-        archive::replace(store.as_ref(), &night.container, &name, &document).await?;
-        let (tell, lost) = watch::channel(false);
+        let post = Arc::new(Post { store, container: night.container.clone(), name, document });
+        let raised = Instant::now();
+        post.write(&post.document).await?;
+        let (tell, ended) = oneshot::channel();
         let renewal = {
-            let (store, container, name, document) =
-                (Arc::clone(&store), night.container.clone(), name.clone(), document.clone());
+            let post = Arc::clone(&post);
             tokio::spawn(async move {
-                let mut renewed = Instant::now();
-                loop {
-                    tokio::time::sleep(RENEWAL).await;
-                    let writing = archive::replace(store.as_ref(), &container, &name, &document);
-                    match tokio::time::timeout_at(renewed + PATIENCE, writing).await {
-                        Ok(Ok(())) => renewed = Instant::now(),
-                        Ok(Err(error)) => tracing::warn!("cannot renew {name}: {error}"),
-                        Err(_) => {}
-                    }
-                    if renewed.elapsed() >= PATIENCE {
-                        // The receiver is gone when the run has ended, and then nobody needs to know.
-                        tell.send(true).ok();
-                        return;
-                    }
-                }
+                // The receiver is gone when the run has ended, and then nobody needs to know.
+                tell.send(post.keep(raised).await).ok();
             })
         };
-        Ok(Marker { store, container: night.container.clone(), name, document, renewal, lost })
+        Ok(Marker { post, renewal, ended: Mutex::new(ended) })
     }
 
     /// Runs a future for as long as the marker stands.
     pub(super) async fn guard<T>(&self, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-        let mut lost = self.lost.clone();
+        let mut ended = self.ended.lock().await;
         tokio::select! {
             done = work => done,
-            Ok(_) = lost.wait_for(|lost| *lost) => {
-                Err(Error::new(Kind::Failed, format!("the marker {} could not be renewed for {PATIENCE:?}", self.name))
-                    .hint("the object store was out of reach; run the same command again when it answers"))
-            }
+            Ok(error) = &mut *ended => Err(error),
         }
     }
 
-    /// Whether the night is still this run's: its marker stands, and no other run with a lower id is alive.
-    pub(super) async fn check(&self) -> Result<(), Error> {
-        let found = markers(self.store.as_ref(), &self.container).await?;
-        if let Some(other) = found.iter().find(|found| self.is_alive(found) && found.marker.id < self.document.id) {
-            return Err(Error::new(
-                Kind::Locked,
-                format!(
-                    "{} is being backed up by {} (process {}) too",
-                    self.container, other.marker.host, other.marker.process
-                ),
-            )
-            .hint("that run goes on; this one has ended"));
+    /// Whether the night is still this run's: its marker stands, and no other run with a lower id is alive. Gives the
+    /// runs that are alive and have to give way.
+    pub(super) async fn check(&self) -> Result<Vec<FoundMarker>, Error> {
+        match self.post.verdict().await? {
+            Verdict::Mine(others) => Ok(others),
+            Verdict::Over(error) => Err(error),
         }
-        match self.store.head(&self.container, &self.name).await {
-            Ok(_) => Ok(()),
-            Err(store::Error::NotFound { .. }) => {
-                Err(Error::new(Kind::Failed, format!("the marker {} was removed by somebody else", self.name))
-                    .hint("look who writes into this container; run the same command again"))
-            }
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    fn is_alive(&self, found: &FoundMarker) -> bool {
-        found.is_fresh() && !is_dead_here(&found.marker, &self.document.host)
     }
 
     /// The run is over and the night is sealed: no trace is needed any more.
-    pub(super) async fn lower(self) {
+    pub(super) async fn lower(&self) {
         self.renewal.abort();
+        let Post { store, container, name, .. } = &*self.post;
         // The seal stands, so whatever markers are left, of this run or of dead ones, mean nothing.
-        match markers(self.store.as_ref(), &self.container).await {
+        match markers(store.as_ref(), container).await {
             Ok(found) => {
-                for old in found.iter().filter(|found| !self.is_alive(found) || found.name == self.name) {
-                    if let Err(error) = archive::remove(self.store.as_ref(), &self.container, &old.name).await {
+                for old in found.iter().filter(|found| !self.post.is_alive(found) || found.name == *name) {
+                    if let Err(error) = archive::remove(store.as_ref(), container, &old.name).await {
                         tracing::warn!("cannot remove {}: {error}", old.name);
                     }
                 }
             }
-            Err(error) => tracing::warn!("cannot remove {}: {error}", self.name),
+            Err(error) => tracing::warn!("cannot remove {name}: {error}"),
         }
     }
 
     /// The run has failed: its marker says how, or goes when another run has the night.
-    pub(super) async fn fail(mut self, error: &Error) {
+    pub(super) async fn fail(&self, error: &Error) {
         self.renewal.abort();
+        let Post { store, container, name, document } = &*self.post;
         let left = if error.kind() == Kind::Locked {
-            archive::remove(self.store.as_ref(), &self.container, &self.name).await
+            archive::remove(store.as_ref(), container, name).await.map_err(Error::from)
         } else {
-            self.document.state = RunState::Failed { error: error.to_string() };
-            archive::replace(self.store.as_ref(), &self.container, &self.name, &self.document).await
+            let state = RunState::Failed { error: error.to_string() };
+            self.post.write(&RunningMarker { state, ..document.clone() }).await
         };
         if let Err(error) = left {
-            tracing::warn!("cannot leave word in {}: {error}", self.name);
+            tracing::warn!("cannot leave word in {name}: {error}");
         }
     }
-}
-
-/// Whether a marker is that of a run on this machine that is no more: nobody has to wait until it grows old.
-pub(super) fn is_dead_here(marker: &RunningMarker, host: &str) -> bool {
-    marker.host == host && !Path::new("/proc").join(marker.process.to_string()).exists()
 }
 
 impl Drop for Marker {
     fn drop(&mut self) {
         self.renewal.abort();
+    }
+}
+
+impl Post {
+    async fn write(&self, document: &RunningMarker) -> Result<(), Error> {
+        Ok(archive::replace(self.store.as_ref(), &self.container, &self.name, document).await?)
+    }
+
+    /// Renews the marker until the run must end, and gives the reason.
+    async fn keep(&self, raised: Instant) -> Error {
+        let mut renewed = raised;
+        loop {
+            tokio::time::sleep(RENEWAL).await;
+            let begun = Instant::now();
+            match tokio::time::timeout_at(renewed + PATIENCE, self.renew()).await {
+                Ok(Ok(Verdict::Mine(_))) => renewed = begun,
+                Ok(Ok(Verdict::Over(error))) => return error,
+                Ok(Err(error)) => tracing::warn!("cannot renew {}: {error}", self.name),
+                Err(_) => {}
+            }
+            if renewed.elapsed() >= PATIENCE {
+                let message = format!("the marker {} could not be renewed for {PATIENCE:?}", self.name);
+                return Error::new(Kind::Failed, message)
+                    .hint("the object store was out of reach; run the same command again when it answers");
+            }
+        }
+    }
+
+    /// Writes the marker anew, unless the run has to end: one that was removed must not come back.
+    async fn renew(&self) -> Result<Verdict, Error> {
+        let verdict = self.verdict().await?;
+        if let Verdict::Mine(_) = verdict {
+            self.write(&self.document).await?;
+        }
+        Ok(verdict)
+    }
+
+    async fn verdict(&self) -> Result<Verdict, Error> {
+        if self.store.find(&self.container, &self.name).await?.is_none() {
+            let removed = Error::new(Kind::Failed, format!("the marker {} was removed by somebody else", self.name))
+                .hint("look who writes into this container; run the same command again");
+            return Ok(Verdict::Over(removed));
+        }
+        let mut found = markers(self.store.as_ref(), &self.container).await?;
+        found.retain(|found| found.name != self.name && self.is_alive(found));
+        Ok(match found.iter().find(|found| found.marker.id < self.document.id) {
+            Some(other) => Verdict::Over(taken_by(&self.container, &other.marker)),
+            None => Verdict::Mine(found),
+        })
+    }
+
+    fn is_alive(&self, found: &FoundMarker) -> bool {
+        is_alive(found, &self.document.host)
+    }
+}
+
+/// Refuses a night that another run is taking, before this one has a marker of its own.
+pub(super) fn refuse_company(found: &[FoundMarker], host: &str, container: &str) -> Result<(), Error> {
+    match found.iter().find(|found| is_alive(found, host)) {
+        Some(other) => Err(taken_by(container, &other.marker)),
+        None => Ok(()),
+    }
+}
+
+fn taken_by(container: &str, other: &RunningMarker) -> Error {
+    let message = format!("{container} is being backed up by {} (process {})", other.host, other.process);
+    Error::new(Kind::Locked, message).hint("that run goes on; this one has ended")
+}
+
+/// A run on this machine that is no more is known to be dead at once; of others nobody knows until they grow old.
+fn is_alive(found: &FoundMarker, host: &str) -> bool {
+    let is_dead_here =
+        || found.marker.host == host && !Path::new("/proc").join(found.marker.process.to_string()).exists();
+    found.is_fresh() && !is_dead_here()
+}
+
+#[cfg(test)]
+mod tests {
+    use archive::manifest::{Source, Writer};
+    use store::Folder;
+
+    use super::*;
+
+    /// A marker in a folder, and the folder.
+    async fn raised() -> (Marker, tempfile::TempDir) {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Arc::new(Folder::open(folder.path()).unwrap());
+        let day = chrono::NaiveDate::from_ymd_opt(2016, 6, 11).unwrap();
+        let night = Night { day, container: "night".to_owned() };
+        store.create_container(&night.container).await.unwrap();
+        let place = Place {
+            host: "db1".to_owned(),
+            process: std::process::id(),
+            writer: Writer { program: "nightshard-backup".to_owned(), version: "0.0.0".to_owned() },
+            locks: folder.path().to_owned(),
+            spool: folder.path().to_owned(),
+        };
+        let source = Source {
+            host: String::new(),
+            influxdb_version: String::new(),
+            cluster_id: "7".to_owned(),
+            url: String::new(),
+            snapshot_address: String::new(),
+            data_directory: String::new(),
+        };
+        let wanted = Wanted { source, databases: Vec::new(), existing: Vec::new() };
+        let marker = Marker::raise(&place, &night, DateTime::UNIX_EPOCH, &wanted, store).await.unwrap();
+        (marker, folder)
+    }
+
+    /// Time passes as fast as nothing happens.
+    async fn work_without_end(marker: &Marker) -> (Error, Duration) {
+        let begun = Instant::now();
+        (marker.guard(std::future::pending::<Result<(), Error>>()).await.unwrap_err(), begun.elapsed())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_run_that_cannot_renew_its_marker_for_three_minutes_stops() {
+        let (marker, folder) = raised().await;
+        // A link to itself in place of the container: nobody can say what is there.
+        let container = folder.path().join("night");
+        std::fs::remove_dir_all(&container).unwrap();
+        std::os::unix::fs::symlink(&container, &container).unwrap();
+        let (error, after) = work_without_end(&marker).await;
+        assert!(error.to_string().contains("could not be renewed for 180s"), "{error}");
+        assert!(after >= PATIENCE && after < PATIENCE + RENEWAL, "{after:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_marker_that_was_removed_ends_the_run_at_the_next_renewal_and_stays_away() {
+        let (marker, folder) = raised().await;
+        let path = folder.path().join("night").join(&marker.post.name);
+        std::fs::remove_file(&path).unwrap();
+        let (error, after) = work_without_end(&marker).await;
+        assert!(error.to_string().contains("was removed by somebody else"), "{error}");
+        assert!(after < RENEWAL * 2, "{after:?}");
+        assert!(!path.exists());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_marker_is_renewed_while_the_run_lives() {
+        let (marker, folder) = raised().await;
+        let path = folder.path().join("night").join(&marker.post.name);
+        let old = std::time::SystemTime::now() - Duration::from_secs(3600);
+        for _ in 0..3 {
+            std::fs::File::options().write(true).open(&path).unwrap().set_modified(old).unwrap();
+            let long = tokio::time::timeout(RENEWAL + Duration::from_secs(1), work_without_end(&marker)).await;
+            assert!(long.is_err(), "{long:?}");
+            while path.metadata().unwrap().modified().unwrap() == old {
+                tokio::task::yield_now().await;
+            }
+        }
     }
 }

@@ -3,9 +3,14 @@
 //! ```text
 //! snapshot ─▶ spool (digests, tar walk) ─▶ put, HEAD ─▶ local file deleted ─▶ … ─▶ metastore ─▶ manifest LAST
 //! ```
+//!
+//! A night that an earlier run has left unsealed is gone on with: every shard is read again, and only what the store
+//! does not hold already is sent.
 
+mod claim;
 mod collect;
 mod counts;
+mod held;
 mod identity;
 mod marker;
 mod preflight;
@@ -16,7 +21,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use archive::manifest::{BackupManifest, Content, Source, StoredObject};
+use archive::manifest::{BackupManifest, Content, StoredObject};
 use archive::{Calendar, Date, Document, Night, names};
 use chrono::{DateTime, TimeDelta, Utc};
 use influx::Influx;
@@ -24,9 +29,11 @@ use serde::Serialize;
 use store::{Store, StoreExt};
 
 use crate::{Error, Event, Interrupt, Lock, Place, Progress, Spool};
+use claim::Claim;
 use counts::Counts;
+use held::Held;
 use marker::Marker;
-use preflight::Preflight;
+use preflight::{Preflight, Wanted};
 
 /// What a backup is to do.
 #[derive(Debug, Clone)]
@@ -62,6 +69,8 @@ pub struct Outcome {
     pub shards: u64,
     /// Bytes of all its objects.
     pub bytes: u64,
+    /// Bytes that this run has sent; the others were in the store already.
+    pub sent_bytes: u64,
     /// How long it took, in seconds.
     pub seconds: f64,
     /// SHA-256 of the manifest.
@@ -81,6 +90,9 @@ impl Outcome {
         } else {
             format!("{container}: {databases} backed up and proven, {shards} shards, {bytes} bytes in {seconds:.1} s")
         };
+        if !self.already_sealed && self.sent_bytes < self.bytes {
+            text.push_str(&format!("; {} bytes of them were there already", self.bytes - self.sent_bytes));
+        }
         for warning in &self.warnings {
             text.push_str("\nwarning: ");
             text.push_str(warning);
@@ -88,17 +100,18 @@ impl Outcome {
         text
     }
 
-    fn of(manifest: &BackupManifest, manifest_sha256: String, already_sealed: bool, seconds: f64) -> Outcome {
+    fn of(manifest: &BackupManifest, manifest_sha256: String) -> Outcome {
         let of_shards = manifest.shards().flat_map(|(object, shard)| {
             shard.warnings.iter().map(move |warning| format!("{}: {warning}", object.name))
         });
         Outcome {
             container: manifest.container.clone(),
-            already_sealed,
+            already_sealed: true,
             databases: manifest.databases.clone(),
             shards: manifest.shards().count() as u64,
             bytes: manifest.bytes(),
-            seconds,
+            sent_bytes: 0,
+            seconds: 0.0,
             manifest_sha256,
             warnings: manifest.warnings.iter().cloned().chain(of_shards).collect(),
         }
@@ -112,6 +125,8 @@ struct Run {
     store: Arc<dyn Store>,
     influx: Influx,
     counts: Counts,
+    claim: Claim,
+    held: Held,
     spool: Spool,
     progress: Arc<dyn Progress>,
 }
@@ -121,7 +136,7 @@ struct Run {
 /// # Errors
 ///
 /// Nothing is changed before the preflight has passed. A failure after it leaves the night without a manifest, which
-/// is no backup, and its marker with the error.
+/// is no backup, and its marker with the error; the next run of the same source goes on from there.
 pub async fn run(
     config: Config,
     now: DateTime<Utc>,
@@ -142,7 +157,7 @@ pub async fn run(
         () = config.interrupt.requested() => return Err(Error::interrupted()),
     };
     let preflight = match looked {
-        Preflight::Sealed(sealed) => return Ok(Outcome::of(&sealed.document, sealed.sha256, true, 0.0)),
+        Preflight::Sealed(sealed) => return Ok(Outcome::of(&sealed.document, sealed.sha256)),
         Preflight::Go(found) => found,
     };
     let spool = Spool::open(&config.place.spool)?;
@@ -150,50 +165,42 @@ pub async fn run(
 
     // 3. From here on something changes: the container, and in it the marker of this run.
     store.create_container(&night.container).await?;
-    let marker = Marker::raise(&config.place, &night, now, &preflight, Arc::clone(&store)).await?;
+    let preflight::Found { wanted, held, .. } = *preflight;
+    let marker = Marker::raise(&config.place, &night, now, &wanted, Arc::clone(&store)).await?;
+    let claim = Claim::new(Arc::clone(&store), night.container.clone(), marker);
     let interrupt = config.interrupt.clone();
-    let run = Arc::new(Run { config, night, store, counts: Counts::new(influx.clone()), influx, spool, progress });
-    let work = steps(&run, &preflight.source, preflight.databases, &marker, now, begun);
+    let counts = Counts::new(influx.clone());
+    let run = Arc::new(Run { config, night, store, influx, counts, claim, held, spool, progress });
     let sealed = tokio::select! {
-        sealed = marker.guard(work) => sealed,
+        sealed = run.claim.guard(steps(&run, wanted, now, begun)) => sealed,
         () = interrupt.requested() => Err(Error::interrupted()),
     };
     match sealed {
         Ok(outcome) => {
-            marker.lower().await;
+            run.claim.settle().await;
             for warning in &outcome.warnings {
                 run.progress.report(Event::Warning(warning));
             }
             Ok(outcome)
         }
-        Err(error) => {
-            marker.fail(&error).await;
-            Err(error.after_changes())
-        }
+        Err(error) => Err(run.claim.abandon(error).await),
     }
 }
 
 /// Everything between the marker and the seal.
-async fn steps(
-    run: &Arc<Run>,
-    source: &Source,
-    databases: Vec<String>,
-    marker: &Marker,
-    now: DateTime<Utc>,
-    begun: Instant,
-) -> Result<Outcome, Error> {
+async fn steps(run: &Arc<Run>, wanted: Wanted, now: DateTime<Utc>, begun: Instant) -> Result<Outcome, Error> {
     let container = &run.night.container;
 
-    // 4. Every shard, and the metastore last of the data.
-    marker.check().await?;
-    let collected = collect::all(run, databases).await?;
+    // 4. Every shard, and the metastore last of the data; what the store holds already is not sent again.
+    run.claim.check().await?;
+    let collected = collect::all(run, wanted.databases).await?;
 
     // 5. `shards/` holds what the manifest names, and nothing else.
     let objects: Vec<StoredObject> = collected.objects.into_values().chain([collected.metastore]).collect();
     sweep(run, &objects).await?;
 
     // 6. The seal, if nobody has come between.
-    marker.check().await?;
+    run.claim.check().await?;
     run.progress.report(Event::Step("sealing the night"));
     let manifest = BackupManifest {
         format: BackupManifest::FORMAT.to_owned(),
@@ -202,7 +209,7 @@ async fn steps(
         label: None,
         time_zone: run.config.calendar.time_zone.to_string(),
         writer: run.config.place.writer.clone(),
-        source: source.clone(),
+        source: wanted.source,
         started: now,
         sealed: now + TimeDelta::from_std(begun.elapsed()).unwrap_or_default(),
         databases: collected.databases,
@@ -211,7 +218,9 @@ async fn steps(
     };
     let name = names::backup_manifest(container);
     let sha256 = archive::seal(run.store.as_ref(), container, &name, &manifest).await?;
-    Ok(Outcome::of(&manifest, sha256, false, begun.elapsed().as_secs_f64()))
+    let outcome = Outcome::of(&manifest, sha256);
+    let (sent_bytes, seconds) = (collected.sent_bytes, begun.elapsed().as_secs_f64());
+    Ok(Outcome { already_sealed: false, sent_bytes, seconds, ..outcome })
 }
 
 /// Removes objects in `shards/` that the manifest will not name: shards that expired while the night was being taken.

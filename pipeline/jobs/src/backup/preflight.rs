@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 
 use archive::manifest::{BackupManifest, Source};
-use archive::{Loaded, Night, NightState, names, night_state};
+use archive::state::markers;
+use archive::{Loaded, Night, NightState, night_state};
 use chrono::{DateTime, TimeDelta, Utc};
 use influx::Influx;
 use store::Store;
 
+use super::held::{self, Held};
 use super::{Config, counts, identity, marker};
 use crate::{Error, Kind, Spool};
 
@@ -23,17 +25,27 @@ pub(super) enum Preflight {
     /// The night is sealed already, by this source, and that is success.
     Sealed(Box<Loaded<BackupManifest>>),
     /// The night can begin.
-    Go(Found),
+    Go(Box<Found>),
 }
 
-/// The source as it was found.
+/// The source and the night as they were found.
 #[derive(Debug)]
 pub(super) struct Found {
+    pub(super) wanted: Wanted,
+    /// What an unfinished run has left in `shards/`.
+    pub(super) held: Held,
+    /// How many bytes each shard may need, by id.
+    sizes: BTreeMap<u64, u64>,
+}
+
+/// What is to be backed up.
+#[derive(Debug)]
+pub(super) struct Wanted {
     pub(super) source: Source,
     /// The databases to back up, in byte order.
     pub(super) databases: Vec<String>,
-    /// How many bytes each of their shards may need, by id.
-    sizes: BTreeMap<u64, u64>,
+    /// All databases of the source.
+    pub(super) existing: Vec<String>,
 }
 
 /// Looks at the store's token, the source and the night.
@@ -45,24 +57,15 @@ pub(super) async fn look(
     influx: &Influx,
 ) -> Result<Preflight, Error> {
     token(config, now)?;
-    let (source, databases) = source(config, influx).await?;
-    match night_state(store, &night.container).await? {
-        NightState::Ready(sealed) => return already(config, &source, &databases, sealed),
-        NightState::BackingUp(marker) if marker::is_dead_here(&marker, &config.place.host) => {
-            tracing::info!("an earlier run (process {}) has ended without a word", marker.process);
-        }
-        NightState::BackingUp(marker) => {
-            return Err(Error::new(
-                Kind::Locked,
-                format!("{} is being backed up by {} (process {})", night.container, marker.host, marker.process),
-            )
-            .hint("wait until that run has ended; nothing was done"));
-        }
-        NightState::Failed(_) | NightState::Absent => {}
+    let wanted = wanted(config, influx).await?;
+    if let NightState::Ready(sealed) = night_state(store, &night.container).await? {
+        return already(config, &wanted, sealed);
     }
-    untouched(night, store).await?;
-    let sizes = counts::sizes(influx, &databases).await?;
-    Ok(Preflight::Go(Found { source, databases, sizes }))
+    let markers = markers(store, &night.container).await?;
+    marker::refuse_company(&markers, &config.place.host, &night.container)?;
+    let held = held::look(night, &wanted, &markers, store).await?;
+    let sizes = counts::sizes(influx, &wanted.databases).await?;
+    Ok(Preflight::Go(Box::new(Found { wanted, held, sizes })))
 }
 
 fn token(config: &Config, now: DateTime<Utc>) -> Result<(), Error> {
@@ -79,7 +82,7 @@ fn token(config: &Config, now: DateTime<Utc>) -> Result<(), Error> {
 }
 
 /// Who the source is, and which databases are meant.
-async fn source(config: &Config, influx: &Influx) -> Result<(Source, Vec<String>), Error> {
+async fn wanted(config: &Config, influx: &Influx) -> Result<Wanted, Error> {
     let ping = influx.ping().await?;
     let existing = influx.databases().await?;
     let diagnostics = influx.diagnostics().await?;
@@ -110,19 +113,14 @@ async fn source(config: &Config, influx: &Influx) -> Result<(Source, Vec<String>
         snapshot_address: influx.snapshot_address().to_owned(),
         data_directory: diagnostics.data_dir.unwrap_or_default(),
     };
-    Ok((source, databases))
+    Ok(Wanted { source, databases, existing })
 }
 
 /// The night has its seal: success if that was asked for and it is what would be made now.
-fn already(
-    config: &Config,
-    source: &Source,
-    databases: &[String],
-    sealed: Box<Loaded<BackupManifest>>,
-) -> Result<Preflight, Error> {
+fn already(config: &Config, wanted: &Wanted, sealed: Box<Loaded<BackupManifest>>) -> Result<Preflight, Error> {
     let manifest = &sealed.document;
     let (container, when) = (&manifest.container, manifest.sealed.format("%Y-%m-%d %H:%M:%S UTC"));
-    if manifest.source.cluster_id != source.cluster_id {
+    if manifest.source.cluster_id != wanted.source.cluster_id {
         return Err(Error::new(
             Kind::Failed,
             format!(
@@ -137,7 +135,7 @@ fn already(
             .hint("a sealed night is never changed; with --if-missing this is success"));
     }
     let lacking: Vec<&str> =
-        databases.iter().filter(|name| !manifest.databases.contains(name)).map(String::as_str).collect();
+        wanted.databases.iter().filter(|name| !manifest.databases.contains(name)).map(String::as_str).collect();
     if !lacking.is_empty() {
         return Err(Error::new(
             Kind::Failed,
@@ -146,34 +144,6 @@ fn already(
         .hint("a sealed night is never changed; the next night will hold them, or give --container another name"));
     }
     Ok(Preflight::Sealed(sealed))
-}
-
-/// Refuses a container that holds anything but the markers of runs that came to nothing.
-async fn untouched(night: &Night, store: &dyn Store) -> Result<(), Error> {
-    let container = &night.container;
-    let mut after: Option<String> = None;
-    loop {
-        let page = match store.list(container, "", after.as_deref()).await {
-            Ok(page) => page,
-            Err(store::Error::NotFound { .. }) => return Ok(()),
-            Err(error) => return Err(error.into()),
-        };
-        let Some(last) = page.last() else { return Ok(()) };
-        after = Some(last.name.clone());
-        let markers = names::running_prefix(container);
-        let Some(object) = page.iter().find(|entry| !entry.name.starts_with(&markers)) else { continue };
-        let ours = object.name.starts_with(&names::shards_prefix(container));
-        return Err(if ours {
-            Error::new(Kind::Failed, format!("{container} holds objects of an unfinished run, such as {}", object.name))
-                .hint(format!(
-                    "it has no manifest, so it is no backup: remove the container {container} from {} (in Swift: `swift delete {container}`), then run the same command again",
-                    store.location()
-                ))
-        } else {
-            Error::new(Kind::Failed, format!("{container} holds objects that are no backup, such as {}", object.name))
-                .hint("give another --container pattern, or move these objects elsewhere")
-        });
-    }
 }
 
 /// Whether the spool can take the largest shards that may travel at once.

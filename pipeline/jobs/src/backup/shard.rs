@@ -13,8 +13,8 @@ use influx::snapshot::ShardPath;
 use store::{Body, Digests};
 use tokio::time::Instant;
 
-use super::Run;
 use super::snapshot::{self, Fault, Snapshot};
+use super::{Run, held};
 use crate::{Error, Event, Kind};
 
 /// How long a busy shard is asked again.
@@ -33,6 +33,8 @@ pub(super) struct Taken {
     pub(super) path: ShardPath,
     pub(super) name: String,
     pub(super) digests: Digests,
+    /// Whether it was sent, and not held by the store already.
+    pub(super) sent: bool,
     pub(super) files: Vec<ShardFile>,
     pub(super) snapshot_taken: DateTime<Utc>,
     pub(super) warnings: Vec<String>,
@@ -49,13 +51,18 @@ pub(super) async fn take(run: Arc<Run>, path: ShardPath) -> Result<Option<Taken>
     let name = names::shard(container, &path.database, &path.policy, path.id);
     let file = run.spool.file(&spool_name(&path));
     let digests = judged.snapshot.digests;
-    run.store.put(container, &name, &Body::from_file(&file, digests.clone())).await?;
+    run.claim.take_possession(run.progress.as_ref()).await?;
+    let sent = !held::holds(run.store.as_ref(), container, &run.held, &name, &digests).await?;
+    if sent {
+        run.store.put(container, &name, &Body::from_file(&file, digests.clone())).await?;
+    }
     // Only now, that the stored copy is proven.
     tokio::fs::remove_file(&file).await.map_err(|error| Error::io(format!("remove {}", file.display()), &error))?;
     Ok(Some(Taken {
         path,
         name,
         digests,
+        sent,
         files: judged.snapshot.files,
         snapshot_taken: judged.taken,
         warnings: judged.warnings,

@@ -1,0 +1,141 @@
+//! What the night's container holds before the run: whether the run may go on from it, and what need not be sent again.
+//!
+//! A listing is only a hint of what may be there. Whether an object is the very one that was just read from the source
+//! is asked of the store when its turn comes.
+
+use std::collections::BTreeMap;
+
+use archive::state::FoundMarker;
+use archive::{Night, names};
+use futures_util::TryStreamExt;
+use sha2::{Digest, Sha256};
+use store::{Digests, Store, StoreExt};
+
+use super::preflight::Wanted;
+use crate::{Error, Kind};
+
+/// The objects in `shards/`: bytes by name, as the listing has them.
+pub(super) type Held = BTreeMap<String, u64>;
+
+/// Looks at what the container of an unsealed night holds, and refuses what no run of this source has left there.
+pub(super) async fn look(
+    night: &Night,
+    wanted: &Wanted,
+    markers: &[FoundMarker],
+    store: &dyn Store,
+) -> Result<Held, Error> {
+    let container = &night.container;
+    let found = Contents::list(container, store).await?;
+    if let Some(name) = &found.foreign {
+        return Err(foreign(container, name));
+    }
+    if found.held.is_empty() && found.beside.is_none() {
+        return Ok(found.held);
+    }
+    let start_over = format!(
+        "no backup is in there: remove the container {container} from {} (in Swift: `swift delete {container}`), or \
+         give this one a name of its own with --container",
+        store.location()
+    );
+    let refuse = |why: String| Err(Error::new(Kind::Failed, why).hint(&start_over));
+    if markers.is_empty() {
+        return match (found.held.first_key_value(), found.beside) {
+            (Some((name, _)), _) => refuse(format!(
+                "{container} holds objects of an unfinished run, such as {name}, and no marker tells whose they are"
+            )),
+            (None, Some(name)) => Err(foreign(container, &name)),
+            (None, None) => Ok(found.held),
+        };
+    }
+    for FoundMarker { marker, .. } in markers {
+        if marker.cluster_id != wanted.source.cluster_id {
+            return refuse(format!(
+                "{container} holds what a run on {} (process {}) began to back up from another InfluxDB",
+                marker.host, marker.process
+            ));
+        }
+        let is_left_out = |name: &&String| wanted.existing.contains(*name) && !wanted.databases.contains(*name);
+        if let Some(left_out) = marker.databases.iter().find(is_left_out) {
+            return refuse(format!("{container} was begun with database {left_out}, which is not asked for now"));
+        }
+    }
+    tracing::info!("going on with {container}, which an earlier run began: {} objects are there", found.held.len());
+    Ok(found.held)
+}
+
+fn foreign(container: &str, name: &str) -> Error {
+    Error::new(Kind::Failed, format!("{container} holds objects that are no backup, such as {name}"))
+        .hint("give another --container pattern, or move these objects elsewhere")
+}
+
+/// A container's objects, by what they are to a backup.
+#[derive(Default)]
+struct Contents {
+    held: Held,
+    /// One of those that lie beside a backup: dumps, their seals, records.
+    beside: Option<String>,
+    /// One that is nothing of ours.
+    foreign: Option<String>,
+}
+
+impl Contents {
+    /// A container that does not exist has none.
+    async fn list(container: &str, store: &dyn Store) -> Result<Contents, Error> {
+        let beside = [names::dumps_prefix(container), names::manifests_prefix(container)];
+        let mut contents = Contents::default();
+        let mut after: Option<String> = None;
+        loop {
+            let page = match store.list(container, "", after.as_deref()).await {
+                Ok(page) => page,
+                Err(store::Error::NotFound { .. }) => return Ok(contents),
+                Err(error) => return Err(error.into()),
+            };
+            let Some(last) = page.last() else { return Ok(contents) };
+            after = Some(last.name.clone());
+            for entry in page {
+                if names::is_data(container, &entry.name) {
+                    contents.held.insert(entry.name, entry.bytes);
+                } else if beside.iter().any(|prefix| entry.name.starts_with(prefix)) {
+                    contents.beside = Some(entry.name);
+                } else if !entry.name.starts_with(&names::running_prefix(container)) {
+                    contents.foreign = Some(entry.name);
+                }
+            }
+        }
+    }
+}
+
+/// Whether the store holds exactly these bytes under the name, so that they need not be sent.
+///
+/// The ETag proves it as it proves an upload. A store without ETags hands the bytes out to be hashed; if it cannot,
+/// they are sent.
+pub(super) async fn holds(
+    store: &dyn Store,
+    container: &str,
+    held: &Held,
+    name: &str,
+    digests: &Digests,
+) -> Result<bool, Error> {
+    if held.get(name) != Some(&digests.bytes) {
+        return Ok(false);
+    }
+    let Some(info) = store.find(container, name).await? else { return Ok(false) };
+    if info.bytes != digests.bytes {
+        return Ok(false);
+    }
+    if let Some(etag) = info.etag {
+        return Ok(etag == digests.etag());
+    }
+    let hashed = async {
+        let download = store.get_unchecked(container, name).await?;
+        let hash = Sha256::new();
+        download.stream.try_fold(hash, async |hash, piece| Ok(hash.chain_update(piece))).await
+    };
+    match hashed.await {
+        Ok(hash) => Ok(hash.finalize()[..] == digests.sha256),
+        Err(error) => {
+            tracing::info!("{name} is sent again, as it cannot be read: {error}");
+            Ok(false)
+        }
+    }
+}
