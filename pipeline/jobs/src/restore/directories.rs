@@ -98,9 +98,12 @@ impl Directories {
         let config = self.influx_config.as_deref().map(read).transpose()?.unwrap_or_default();
         let told = self.told_or_usual(told, &config)?;
         Ok(Paths {
-            meta: one("meta", "--meta-dir", self.meta.clone().or(config.meta.dir), told.meta)?,
-            data: one("data", "--data-dir", self.data.clone().or(config.data.dir), told.data)?,
-            wal: one("WAL", "--wal-dir", self.wal.clone().or(config.data.wal_dir), told.wal)?,
+            meta: one("meta", "--meta-dir", self.meta.clone().or(config.meta.dir), told.meta, false)?,
+            data: one("data", "--data-dir", self.data.clone().or(config.data.dir), told.data, false)?,
+            wal: {
+                let configured = self.wal.is_none() && config.data.wal_dir.is_some();
+                one("WAL", "--wal-dir", self.wal.clone().or(config.data.wal_dir), told.wal, configured)?
+            },
         })
     }
 
@@ -148,7 +151,8 @@ fn read(file: &Path) -> Result<InfluxConfig, Error> {
     })
 }
 
-fn one(what: &str, flag: &str, given: Option<PathBuf>, told: Option<PathBuf>) -> Result<PathBuf, Error> {
+/// One directory: the given one, else the one that was told of; `young` if the given one need not exist yet.
+fn one(what: &str, flag: &str, given: Option<PathBuf>, told: Option<PathBuf>, young: bool) -> Result<PathBuf, Error> {
     let usage = |message: String, hint: String| Error::new(Kind::Usage, message).hint(hint);
     let path = given.clone().or_else(|| told.clone()).ok_or_else(|| {
         usage(
@@ -156,7 +160,7 @@ fn one(what: &str, flag: &str, given: Option<PathBuf>, told: Option<PathBuf>) ->
             format!("give its influxdb.conf with --influx-config, or the directory with {flag}"),
         )
     })?;
-    let found = real(&path, told.as_ref() == Some(&path)).map_err(|error| {
+    let found = real(&path, young || told.as_ref() == Some(&path)).map_err(|error| {
         usage(
             format!("the target's {what} directory {} cannot be used: {error}", path.display()),
             format!("the restore runs on the target's machine, as root; is {flag} right?"),
@@ -173,8 +177,8 @@ fn one(what: &str, flag: &str, given: Option<PathBuf>, told: Option<PathBuf>) ->
     Ok(found)
 }
 
-/// The path without links. A server makes its WAL directory with its first shard, so that the one which it `tells` of
-/// need not exist yet.
+/// The path without links. A server makes its WAL directory with its first shard, so that the one which it or its
+/// configuration `tells` of need not exist yet.
 fn real(path: &Path, tells: bool) -> io::Result<PathBuf> {
     match (path.canonicalize(), path.parent(), path.file_name()) {
         (Err(error), Some(parent), Some(name)) if tells && error.kind() == io::ErrorKind::NotFound => {
@@ -217,6 +221,18 @@ mod tests {
         // A young server has made no WAL directory yet.
         let young = Told { wal: Some(root.join("later")), ..told() };
         assert_eq!(Directories::default().resolve(young).unwrap().wal, root.join("later"));
+
+        // Nor has one that tells nothing, but is known by its configuration.
+        let config = root.join("young.conf");
+        fs::write(
+            &config,
+            format!("[meta]\ndir = \"{shown}/meta\"\n[data]\ndir = \"{shown}/data\"\nwal-dir = \"{shown}/later\"\n"),
+        )
+        .unwrap();
+        let configured = Directories { influx_config: Some(config), ..Directories::default() };
+        assert_eq!(configured.resolve(Told::default()).unwrap().wal, root.join("later"));
+        let misspelt = Directories { wal: Some(root.join("wall")), ..configured };
+        assert_eq!(misspelt.resolve(Told::default()).unwrap_err().kind(), Kind::Usage);
 
         // The server knows better than a flag.
         let error = directories.resolve(told()).unwrap_err();
