@@ -4,9 +4,10 @@ use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::Parser;
 use common::{Common, Context, Date, Door, Failure, Influxd, Report, Target};
-use jobs::restore::{self, Config};
+use jobs::restore::{self, Config, Recovery};
 
-/// Restore a night onto the intermediary InfluxDB of this machine; everything else there stays as it is
+/// Restore a night onto the intermediary InfluxDB of this machine, or production itself onto an empty one; everything
+/// else there stays as it is
 #[derive(Debug, Parser)]
 #[command(name = "nightshard-restore", version)]
 struct Restore {
@@ -22,6 +23,12 @@ struct Restore {
     /// This target is an intermediary, although it was never restored by us or is a twin of the source
     #[arg(long)]
     first_restore: bool,
+    /// The worst day: bring production back, with users, durations and continuous queries, onto an InfluxDB without these databases
+    #[arg(long, conflicts_with_all = ["first_restore", "drop_first"])]
+    disaster_recovery: bool,
+    /// Bring back also what retention policies will remove within 24 hours
+    #[arg(long, requires = "disaster_recovery")]
+    accept_expiry: bool,
     /// Delete the old databases before the new ones are unpacked, on disks that cannot hold both
     #[arg(long)]
     drop_first: bool,
@@ -45,7 +52,9 @@ impl Door for Restore {
   nightshard-restore --date yesterday --wait 6h
       what a timer runs: as soon as the backup is sealed
   nightshard-restore --date 2016-06-11 --first-restore
-      the first time onto a server that already holds these databases: it loses them";
+      the first time onto a server that already holds these databases: it loses them
+  nightshard-restore --disaster-recovery --date 2016-06-11
+      production was lost and influxd is started empty: see docs/disaster-recovery.md";
 
     fn common(&self) -> &Common {
         &self.common
@@ -60,6 +69,7 @@ impl Door for Restore {
             databases: self.database,
             wait: self.wait,
             first_restore: self.first_restore,
+            recovery: self.disaster_recovery.then_some(Recovery { accept_expiry: self.accept_expiry }),
             drop_first: self.drop_first,
             parallel: self.jobs.into(),
             directories: self.influxd.directories(),

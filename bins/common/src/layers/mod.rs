@@ -252,7 +252,10 @@ fn explain(error: &clap::Error, command: &Command, origins: &BTreeMap<String, Or
             let missing = command.get_arguments().find(|argument| shown.contains(&argument.to_string()));
             let hint = missing.map_or(help, |argument| {
                 let id = argument.get_id().as_str();
-                let flag = argument.get_long().map_or_else(|| name(argument), |long| format!("--{long}"));
+                let flag = name(argument);
+                if !is_setting(argument) {
+                    return format!("give {flag}");
+                }
                 format!("give {flag}, set {}, or write {id} = … into the configuration file", variable(id))
             });
             Failure::usage(format!("{shown} is missing"), hint)

@@ -10,11 +10,26 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
 
-use super::{Data, Database, Policy, Shard, ShardGroup};
+use super::{Data, Database, Policy, Shard, ShardGroup, User};
+
+/// The database of a server's own statistics, which no merge takes over.
+const INTERNAL: &str = "_internal";
+
+/// What becomes of the databases on the target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// They are a copy to read: points are kept for ever, nothing writes or forwards by itself, and users stay away.
+    Copy,
+    /// They are back where they belong: with durations, continuous queries, subscriptions, and the users with their
+    /// grants on them.
+    Recovery,
+}
 
 /// What is to be taken over, and what stands in the way.
 #[derive(Debug, Clone, Copy)]
 pub struct Wish<'a> {
+    /// What for.
+    pub purpose: Purpose,
     /// Names of the databases.
     pub databases: &'a [String],
     /// Ids of the shards that there are files for; others are left out.
@@ -113,6 +128,11 @@ pub enum Difference {
         /// How many users.
         users: usize,
     },
+    /// The target has a user of this name, which keeps its password and may administrate or not as before.
+    OwnUser {
+        /// Its name.
+        name: String,
+    },
 }
 
 impl fmt::Display for Difference {
@@ -138,6 +158,9 @@ impl fmt::Display for Difference {
                 write!(f, "shards of {database}.{policy} with other ids, since theirs were taken: {shards}")
             }
             Difference::Users { users } => write!(f, "users, with their grants, are left out: {users}"),
+            Difference::OwnUser { name } => {
+                write!(f, "user {name} was on the target already, keeps its password and got its grants")
+            }
         }
     }
 }
@@ -165,13 +188,20 @@ pub fn merge(target: &Data, night: &Data, wish: &Wish<'_>) -> Result<Merged, Mer
     }
     shards.taken.extend(wish.occupied);
 
-    let mut copying = Copying { stored: wish.stored, groups, shards, map: BTreeMap::new(), differences: Vec::new() };
-    for name in wanted {
+    let (purpose, stored) = (wish.purpose, wish.stored);
+    let mut copying = Copying { purpose, stored, groups, shards, map: BTreeMap::new(), differences: Vec::new() };
+    for &name in &wanted {
         let stored = night.database(name).ok_or_else(|| MergeError::UnknownDatabase(name.to_owned()))?;
         put(&mut data, copying.database(stored)?);
     }
-    if !night.users.is_empty() {
-        copying.differences.push(Difference::Users { users: night.users.len() });
+    match purpose {
+        Purpose::Copy if night.users.is_empty() => {}
+        Purpose::Copy => copying.differences.push(Difference::Users { users: night.users.len() }),
+        Purpose::Recovery => {
+            let comes = |database: &str| database == INTERNAL || wanted.contains(database);
+            let own = take_users(&mut data.users, &night.users, comes);
+            copying.differences.extend(own.into_iter().map(|name| Difference::OwnUser { name }));
+        }
     }
     data.cluster_id = wish.cluster_id.unwrap_or(target.cluster_id);
     data.index = target.index.saturating_add(1);
@@ -180,11 +210,14 @@ pub fn merge(target: &Data, night: &Data, wish: &Wish<'_>) -> Result<Merged, Mer
     Ok(Merged { data, shards: copying.map, differences: copying.differences })
 }
 
-/// Takes a merge back: `current` with the named databases, and the cluster id, as they were in `old`. What the server
-/// changed in other databases since stays.
+/// Takes a merge back: `current` with the named databases and the cluster id, after a recovery also the users, as they
+/// were in `old`. What the server changed in other databases since stays.
 #[must_use]
-pub fn take_back(current: &Data, old: &Data, databases: &[String]) -> Data {
+pub fn take_back(current: &Data, old: &Data, databases: &[String], purpose: Purpose) -> Data {
     let mut data = current.clone();
+    if purpose == Purpose::Recovery {
+        data.users.clone_from(&old.users);
+    }
     for name in databases {
         match old.database(name) {
             Some(database) => put(&mut data, database.clone()),
@@ -219,6 +252,28 @@ fn put(data: &mut Data, database: Database) {
     }
 }
 
+/// Adds the users of the night with their grants on databases that come; tells which names were taken by others.
+fn take_users(users: &mut Vec<User>, night: &[User], comes: impl Fn(&str) -> bool) -> Vec<String> {
+    let mut taken = Vec::new();
+    for stored in night {
+        let grants = stored.privileges.iter().filter(|grant| comes(&grant.database)).cloned();
+        match users.iter_mut().find(|user| user.name == stored.name) {
+            None => users.push(User { privileges: grants.collect(), ..stored.clone() }),
+            Some(user) => {
+                for grant in grants {
+                    if user.privileges.iter().all(|present| present.database != grant.database) {
+                        user.privileges.push(grant);
+                    }
+                }
+                if (&user.hash, user.admin) != (&stored.hash, stored.admin) {
+                    taken.push(stored.name.clone());
+                }
+            }
+        }
+    }
+    taken
+}
+
 fn all_groups<'a>(databases: impl IntoIterator<Item = &'a Database>) -> impl Iterator<Item = &'a ShardGroup> {
     databases.into_iter().flat_map(|database| &database.policies).flat_map(|policy| &policy.shard_groups)
 }
@@ -246,6 +301,7 @@ impl Ids {
 }
 
 struct Copying<'a> {
+    purpose: Purpose,
     stored: &'a BTreeSet<u64>,
     groups: Ids,
     shards: Ids,
@@ -255,13 +311,13 @@ struct Copying<'a> {
 
 impl Copying<'_> {
     fn database(&mut self, stored: &Database) -> Result<Database, MergeError> {
-        self.differences.extend(
-            stored
-                .continuous_queries
-                .iter()
-                .map(|query| Difference::ContinuousQuery { database: stored.name.clone(), name: query.name.clone() }),
-        );
-        let mut copy = Database { policies: Vec::new(), continuous_queries: Vec::new(), ..stored.clone() };
+        let mut copy = Database { policies: Vec::new(), ..stored.clone() };
+        if self.purpose == Purpose::Copy {
+            let left = std::mem::take(&mut copy.continuous_queries).into_iter();
+            let database = || stored.name.clone();
+            self.differences
+                .extend(left.map(|query| Difference::ContinuousQuery { database: database(), name: query.name }));
+        }
         for policy in &stored.policies {
             copy.policies.push(self.policy(&stored.name, policy)?);
         }
@@ -270,20 +326,24 @@ impl Copying<'_> {
 
     fn policy(&mut self, database: &str, stored: &Policy) -> Result<Policy, MergeError> {
         let names = || (database.to_owned(), stored.name.clone());
-        for subscription in &stored.subscriptions {
-            let ((database, policy), name) = (names(), subscription.name.clone());
-            self.differences.push(Difference::Subscription { database, policy, name });
-        }
-        if stored.duration != 0 {
-            let ((database, policy), nanoseconds) = (names(), stored.duration);
-            self.differences.push(Difference::Duration { database, policy, nanoseconds });
+        let mut copy = Policy { shard_groups: Vec::new(), ..stored.clone() };
+        if self.purpose == Purpose::Copy {
+            for subscription in std::mem::take(&mut copy.subscriptions) {
+                let ((database, policy), name) = (names(), subscription.name);
+                self.differences.push(Difference::Subscription { database, policy, name });
+            }
+            let nanoseconds = std::mem::take(&mut copy.duration);
+            if nanoseconds != 0 {
+                let (database, policy) = names();
+                self.differences.push(Difference::Duration { database, policy, nanoseconds });
+            }
         }
         let deleted = stored.shard_groups.iter().filter(|group| !group.is_live()).count();
         if deleted > 0 {
             let (database, policy) = names();
             self.differences.push(Difference::DeletedGroups { database, policy, groups: deleted });
         }
-        let (mut shard_groups, mut renumbered) = (Vec::new(), 0);
+        let mut renumbered = 0;
         for group in stored.live_groups() {
             let mut shards = Vec::new();
             for shard in &group.shards {
@@ -301,14 +361,14 @@ impl Copying<'_> {
                 shards.push(Shard { id, ..Shard::default() });
             }
             if !shards.is_empty() {
-                shard_groups.push(ShardGroup { id: self.groups.place(group.id)?, shards, ..group.clone() });
+                copy.shard_groups.push(ShardGroup { id: self.groups.place(group.id)?, shards, ..group.clone() });
             }
         }
         if renumbered > 0 {
             let (database, policy) = names();
             self.differences.push(Difference::Renumbered { database, policy, shards: renumbered });
         }
-        Ok(Policy { duration: 0, shard_groups, subscriptions: Vec::new(), ..stored.clone() })
+        Ok(copy)
     }
 }
 

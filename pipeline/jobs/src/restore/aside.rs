@@ -6,8 +6,10 @@
 //!
 //! The database of the loaded record goes first, and comes back last: whenever a server would find the record, it finds
 //! the night as well.
+//!
+//! A recovery, which replaces nothing, has a journal too: by it the next run goes on where the server was to be started.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -18,8 +20,9 @@ use serde::{Deserialize, Serialize};
 use super::directories::Paths;
 use super::files::{self, Owner};
 use super::ours::Ours;
+use super::selection::Selection;
 use super::target::read_metastore;
-use crate::{Error, Kind, loaded};
+use crate::{Error, Kind};
 
 /// Our folder in the data directory and in the WAL directory; there while a restore is under way.
 pub(super) const FOLDER: &str = ".nightshard";
@@ -31,12 +34,47 @@ struct Journal {
     container: String,
     /// The databases that are replaced, the one of the loaded record among them.
     databases: Vec<String>,
+    /// What a recovery brings: nothing that was there is replaced, and nothing of it may be replaced later.
+    #[serde(default)]
+    recovered: Option<Recovered>,
     /// The old metastore and the new one, once everything else is in place and it is about to be written.
     metastores: Option<Metastores>,
     /// Whether the new metastore has been written.
     written: bool,
     /// The directories, in the order in which they are moved.
     moves: Vec<Move>,
+}
+
+/// What a recovery brings.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Recovered {
+    /// SHA-256 of the night's manifest.
+    pub(super) manifest_sha256: String,
+    /// The databases.
+    pub(super) databases: Vec<String>,
+    /// Each shard: its id on the source, and its id on the target.
+    pub(super) shards: BTreeMap<u64, u64>,
+}
+
+impl Recovered {
+    /// Whether all that is selected is in this.
+    pub(super) fn is_of(&self, selection: &Selection) -> bool {
+        self.manifest_sha256 == selection.manifest_sha256
+            && selection.databases.iter().all(|name| self.databases.contains(name))
+    }
+}
+
+/// What is to be exchanged.
+#[derive(Debug)]
+pub(super) struct Exchange {
+    /// The night's container.
+    pub(super) container: String,
+    /// The databases whose directories give way, in this order.
+    pub(super) databases: Vec<String>,
+    /// Whether they are deleted at once.
+    pub(super) drop_first: bool,
+    /// What a recovery brings.
+    pub(super) recovered: Option<Recovered>,
 }
 
 /// By what the old metastore and the new one are told apart, be it after a server has worked with one of them: what they
@@ -64,21 +102,14 @@ pub(super) struct Aside {
 }
 
 impl Aside {
-    /// Moves the directories of `databases`, and of the loaded record before them, aside; with `drop_first` they are
-    /// deleted. The server must be stopped.
+    /// Moves the directories of the databases aside; with `drop_first` they are deleted. The server must be stopped.
     ///
     /// # Errors
     ///
     /// When one cannot be moved; those that were moved before are back then.
-    pub(super) fn set(
-        paths: &Paths,
-        owner: Owner,
-        container: &str,
-        databases: &[String],
-        drop_first: bool,
-    ) -> Result<Aside, Error> {
+    pub(super) fn set(paths: &Paths, owner: Owner, exchange: Exchange) -> Result<Aside, Error> {
+        let Exchange { container, databases, drop_first, recovered } = exchange;
         let mut moves = Vec::new();
-        let databases: Vec<String> = std::iter::once(loaded::DATABASE.to_owned()).chain(databases.to_vec()).collect();
         for name in &databases {
             for (directory, kind) in [(&paths.data, "data"), (&paths.wal, "wal")] {
                 let place = directory.join(name);
@@ -95,8 +126,7 @@ impl Aside {
                 owner.make(&folder)?;
             }
         }
-        let container = container.to_owned();
-        let journal = Journal { container, databases, metastores: None, written: false, moves };
+        let journal = Journal { container, databases, recovered, metastores: None, written: false, moves };
         let aside = Aside { paths: paths.clone(), journal };
         aside.save()?;
         match aside.move_all() {
@@ -165,6 +195,11 @@ impl Aside {
         forget(&self.paths)
     }
 
+    /// What a recovery brought.
+    pub(super) fn recovered(&self) -> Option<&Recovered> {
+        self.journal.recovered.as_ref()
+    }
+
     fn save(&self) -> Result<(), Error> {
         let file = journal_file(&self.paths);
         let bytes = serde_json::to_vec_pretty(&self.journal)
@@ -180,7 +215,13 @@ impl Aside {
 
 /// The databases that an earlier run, which was cut off between setting aside and its end, was replacing.
 pub(super) fn interrupted(paths: &Paths) -> Result<Vec<String>, Error> {
-    Ok(read_journal(paths)?.map(|journal| journal.databases).unwrap_or_default())
+    let journal = read_journal(paths)?.filter(|journal| journal.recovered.is_none());
+    Ok(journal.map(|journal| journal.databases).unwrap_or_default())
+}
+
+/// What an earlier recovery was bringing when it was cut off.
+pub(super) fn interrupted_recovery(paths: &Paths) -> Result<Option<Recovered>, Error> {
+    Ok(read_journal(paths)?.and_then(|journal| journal.recovered))
 }
 
 fn read_journal(paths: &Paths) -> Result<Option<Journal>, Error> {
@@ -202,16 +243,23 @@ fn read_journal(paths: &Paths) -> Result<Option<Journal>, Error> {
 /// Where the new metastore was written, the new state is complete and stays, unproven as it is; its databases are ours
 /// from then on. Else the old directories come back; the metastore is the old one still, or what the server has made of
 /// it since.
-pub(super) fn recover(paths: &Paths) -> Result<(), Error> {
-    let Some(journal) = read_journal(paths)? else { return Ok(()) };
+///
+/// A recovery that stands is handed out: its databases, which may have taken points since, are nobody's to replace.
+pub(super) fn recover(paths: &Paths) -> Result<Option<Aside>, Error> {
+    let Some(journal) = read_journal(paths)? else { return Ok(None) };
     let stands = journal.written || new_is_written(paths, &journal)?;
     tracing::warn!("an earlier restore of {} was cut off; its new state stays: {stands}", journal.container);
     let aside = Aside { paths: paths.clone(), journal };
     if !stands {
-        return aside.put_back();
+        aside.put_back()?;
+        return Ok(None);
+    }
+    if aside.journal.recovered.is_some() {
+        return Ok(Some(aside));
     }
     Ours::add(paths, &read_metastore(paths)?, &aside.journal.databases)?;
-    aside.discard()
+    aside.discard()?;
+    Ok(None)
 }
 
 /// The folder of the downloaded shards in the data directory, made anew.
@@ -314,11 +362,12 @@ mod tests {
     }
 
     fn exchange(paths: &Paths, drop_first: bool) -> Aside {
-        let databases = ["a", "b", "c"].map(str::to_owned);
+        let databases = ["nightshard", "a", "b", "c"].map(str::to_owned).to_vec();
         let owner = Owner::of(&paths.data).unwrap();
-        let aside = Aside::set(paths, owner, "2016-06-11", &databases, drop_first).unwrap();
-        for name in databases {
-            fs::create_dir(paths.data.join(&name)).unwrap();
+        let exchange = Exchange { container: "2016-06-11".to_owned(), databases, drop_first, recovered: None };
+        let aside = Aside::set(paths, owner, exchange).unwrap();
+        for name in ["a", "b", "c"] {
+            fs::create_dir(paths.data.join(name)).unwrap();
             fs::write(paths.data.join(name).join("file"), "new").unwrap();
         }
         aside

@@ -14,6 +14,7 @@ mod files;
 mod ours;
 mod place;
 mod prove;
+mod recovery;
 mod selection;
 mod server;
 mod swap;
@@ -36,6 +37,8 @@ use crate::loaded::{self, LoadedNight};
 use crate::{Error, Event, Interrupt, Lock, Place, Progress, lock, wait};
 pub use directories::Directories;
 use download::Staging;
+use recovery::Expiring;
+pub use recovery::Recovery;
 use selection::Selection;
 use server::Server;
 use swap::{Exchanged, Swap};
@@ -57,6 +60,8 @@ pub struct Config {
     /// Whether databases that the target holds, and that were not restored by us, may be replaced, and whether the
     /// target may be a twin of the source.
     pub first_restore: bool,
+    /// Brings the databases back as what they were, onto a server that does not have them, instead of replacing a copy.
+    pub recovery: Option<Recovery>,
     /// Whether the old databases are deleted before the new ones are unpacked, for disks that cannot hold both.
     pub drop_first: bool,
     /// How many shards travel at once.
@@ -153,7 +158,10 @@ pub async fn run(
     progress.report(Event::Step("looking at the night and the target"));
     let selection = unless(interrupt, Selection::load(store.as_ref(), manifest, &config.databases)).await?;
     let target = unless(interrupt, Target::find(&config, &influx)).await?;
-    let new_cluster_id = target.admit(&selection, config.first_restore)?;
+    let (new_cluster_id, expiring) = match config.recovery {
+        Some(recovery) => (target.admit_recovery(&selection)?, recovery.expiring(&selection, now)?),
+        None => (target.admit(&selection, config.first_restore)?, Expiring::default()),
+    };
 
     // 4. Everything onto the local disk, and checked.
     progress.report(Event::Step("downloading and checking"));
@@ -164,7 +172,7 @@ pub async fn run(
     let down = Instant::now();
     let server = Server::new(&config, &influx, &target);
     let count = shards.len() as u64;
-    let mut swap = Swap::new(&config, &target, &selection, new_cluster_id, progress.as_ref());
+    let mut swap = Swap::new(&config, &target, &selection, new_cluster_id, expiring, progress.as_ref());
     let Exchanged { proven, cluster_id, differences } = match swap.forward(&server, shards).await {
         Ok(exchanged) => exchanged,
         Err(error) => return Err(swap.back(&server, error).await),
@@ -179,7 +187,11 @@ pub async fn run(
         manifest_sha256: selection.manifest_sha256.clone(),
         databases: selection.databases.clone(),
     };
-    let (discarded, written) = tokio::join!(swap.discard(), loaded::write(&influx, &loaded, now));
+    let written = async {
+        // A recovered server is nobody's intermediary.
+        if config.recovery.is_some() { Ok(()) } else { loaded::write(&influx, &loaded, now).await }
+    };
+    let (discarded, written) = tokio::join!(swap.discard(), written);
     written.map_err(Error::after_changes)?;
     let mut failures = Vec::new();
     failures.extend(discarded.err().map(|error| error.to_string()));

@@ -9,7 +9,7 @@ use super::directories::Paths;
 use super::download::StagedShard;
 use super::files::{self, Owner};
 use super::witness::Witness;
-use crate::{Error, Kind, loaded};
+use crate::{Error, Kind};
 
 /// A shard in its place.
 #[derive(Debug)]
@@ -28,7 +28,7 @@ pub(super) fn occupied(paths: &Paths, replaced: &[String]) -> Result<BTreeSet<u6
     let look = || -> io::Result<BTreeSet<u64>> {
         let mut ids = BTreeSet::new();
         for (name, database) in directories(&paths.data)? {
-            if name == loaded::DATABASE || replaced.contains(&name) {
+            if replaced.contains(&name) {
                 continue;
             }
             for (_, policy) in directories(&database)? {
@@ -53,6 +53,22 @@ fn directories(folder: &Path) -> io::Result<Vec<(String, PathBuf)>> {
     Ok(found)
 }
 
+impl Placed {
+    /// A shard that was placed, with its id on the target.
+    pub(super) fn of(shard: &StagedShard, ids: &BTreeMap<u64, u64>) -> Result<Placed, Error> {
+        let StagedShard { record, witnesses, .. } = shard;
+        let id = ids.get(&record.shard_id).ok_or_else(|| {
+            Error::new(Kind::Failed, format!("shard {} has no place in the metastore", record.shard_id))
+        })?;
+        Ok(Placed {
+            database: record.database.clone(),
+            policy: record.retention_policy.clone(),
+            id: *id,
+            witnesses: witnesses.clone(),
+        })
+    }
+}
+
 /// Moves each shard to `<data>/<database>/<policy>/<its id on the target>`, durably; `ids` tells that id. Nothing is
 /// overwritten: the places are free, since the databases were set aside.
 pub(super) fn shards(
@@ -63,24 +79,17 @@ pub(super) fn shards(
 ) -> Result<Vec<Placed>, Error> {
     let mut placed = Vec::new();
     let mut touched = BTreeSet::from([paths.data.clone()]);
-    for StagedShard { record, folder, witnesses, .. } in staged {
-        let id = *ids.get(&record.shard_id).ok_or_else(|| {
-            Error::new(Kind::Failed, format!("shard {} has no place in the metastore", record.shard_id))
-        })?;
-        let database = paths.data.join(&record.database);
-        let policy = database.join(&record.retention_policy);
+    for shard in staged {
+        let (folder, new) = (&shard.folder, Placed::of(shard, ids)?);
+        let database = paths.data.join(&new.database);
+        let policy = database.join(&new.policy);
         owner.make(&database)?;
         owner.make(&policy)?;
-        let place = policy.join(id.to_string());
+        let place = policy.join(new.id.to_string());
         put(folder, &place, owner)
             .map_err(|error| Error::io(format!("move {} to {}", folder.display(), place.display()), &error))?;
         touched.extend([database, policy]);
-        placed.push(Placed {
-            database: record.database.clone(),
-            policy: record.retention_policy.clone(),
-            id,
-            witnesses: witnesses.clone(),
-        });
+        placed.push(new);
     }
     for directory in touched {
         files::flush(&directory)?;

@@ -1,12 +1,14 @@
 //! The exchange itself: the old state goes, the new one comes, and if it does not come up, the old one returns.
 
 use influx::metastore::Data;
-use influx::metastore::merge::{self, Wish};
+use influx::metastore::merge::{self, Purpose, Wish};
 
-use super::aside::{self, Aside};
+use super::aside::{self, Aside, Exchange, Recovered};
 use super::download::StagedShard;
 use super::ours::Ours;
+use super::place::Placed;
 use super::prove::{self, Proven};
+use super::recovery::{self, Expiring};
 use super::selection::Selection;
 use super::server::Server;
 use super::target::{Target, meta_db, read_metastore};
@@ -19,6 +21,8 @@ pub(super) struct Swap<'a> {
     target: &'a Target,
     selection: &'a Selection,
     new_cluster_id: Option<u64>,
+    /// Shards that cannot be asked for, since they may be gone.
+    expiring: Expiring,
     progress: &'a dyn Progress,
     /// The stop command may have been run.
     stopping: bool,
@@ -32,6 +36,15 @@ pub(super) struct Swap<'a> {
     written: bool,
     /// The server may have been started with the new state.
     started: bool,
+    /// The new state stays, proven or not: a recovered server may have taken points since it answers.
+    stays: bool,
+}
+
+/// A new state on disk, which the server has to prove.
+struct Standing {
+    placed: Vec<Placed>,
+    metastore: Data,
+    differences: Vec<String>,
 }
 
 /// A new state that stands.
@@ -51,9 +64,12 @@ impl<'a> Swap<'a> {
         target: &'a Target,
         selection: &'a Selection,
         new_cluster_id: Option<u64>,
+        expiring: Expiring,
         progress: &'a dyn Progress,
     ) -> Swap<'a> {
         Swap {
+            expiring,
+            stays: false,
             config,
             target,
             selection,
@@ -78,7 +94,6 @@ impl<'a> Swap<'a> {
         server: &Server<'_>,
         mut staged: Vec<StagedShard>,
     ) -> Result<Exchanged, Error> {
-        let (paths, owner, databases) = (&self.target.paths, self.target.owner, &self.selection.databases);
         let interrupt = &self.config.interrupt;
         self.asked_to_end().await?;
         self.step("stopping the target");
@@ -92,59 +107,121 @@ impl<'a> Swap<'a> {
         }
 
         self.step("exchanging the databases");
-        // What an interrupted run left, first: only now nobody has these files open.
+        let Standing { placed, metastore, differences } = match self.left_standing().await? {
+            Some(aside) => self.go_on(aside, &staged)?,
+            None => self.exchange(staged).await?,
+        };
+
+        self.step("starting the target");
+        self.started = true;
+        unless(interrupt, server.start()).await?;
+        self.stays = self.config.recovery.is_some();
+        self.step("asking every shard");
+        let (cluster_id, databases) = (metastore.cluster_id, &self.selection.databases);
+        let proof = prove::all(server.influx(), cluster_id, databases, &placed, self.config.parallel);
+        let proven = unless(interrupt, proof).await?;
+        // Only what has been proven may be replaced the next time without a question; what was recovered never may.
+        if self.config.recovery.is_none() {
+            let (paths, names) = (self.target.paths.clone(), self.names());
+            files::blocking(move || Ours::add(&paths, &metastore, &names)).await?;
+        }
+        Ok(Exchanged { proven, cluster_id, differences })
+    }
+
+    /// Clears up after an interrupted run, now that nobody has these files open; hands out a recovery that stands and was to
+    /// bring the same.
+    async fn left_standing(&self) -> Result<Option<Aside>, Error> {
+        let paths = self.target.paths.clone();
+        let Some(aside) = files::blocking(move || aside::recover(&paths)).await? else { return Ok(None) };
+        if self.config.recovery.is_some() && aside.recovered().is_some_and(|left| left.is_of(self.selection)) {
+            return Ok(Some(aside));
+        }
+        files::blocking(move || aside.discard()).await?;
+        Ok(None)
+    }
+
+    /// What an interrupted recovery has put in place is there, and only has to be proven.
+    fn go_on(&mut self, aside: Aside, staged: &[StagedShard]) -> Result<Standing, Error> {
+        self.stays = true;
+        let ids = aside.recovered().map(|left| left.shards.clone()).unwrap_or_default();
+        self.aside = Some(aside);
+        let placed = self.asked_for(staged).map(|shard| Placed::of(shard, &ids)).collect::<Result<_, _>>()?;
+        let differences = vec!["an earlier recovery, which was cut off, had put everything in place".to_owned()];
+        Ok(Standing { placed, metastore: read_metastore(&self.target.paths)?, differences })
+    }
+
+    /// Sets the old databases aside and puts the new ones in their place, the metastore last.
+    async fn exchange(&mut self, staged: Vec<StagedShard>) -> Result<Standing, Error> {
+        let (paths, owner, databases) = (&self.target.paths, self.target.owner, &self.selection.databases);
         let (old, occupied) = {
-            let (paths, databases) = (paths.clone(), databases.clone());
-            files::blocking(move || {
-                aside::recover(&paths)?;
-                Ok((read_metastore(&paths)?, place::occupied(&paths, &databases)?))
-            })
-            .await?
+            let (paths, names) = (paths.clone(), self.names());
+            files::blocking(move || Ok((read_metastore(&paths)?, place::occupied(&paths, &names)?))).await?
         };
         if old.cluster_id != self.target.metastore.cluster_id {
             let message = format!("{} is another one than before the stop", meta_db(paths).display());
             return Err(Error::new(Kind::Failed, message).hint("does something else restore there?"));
         }
+        if self.config.recovery.is_some() {
+            // A client may have made one while the night was fetched.
+            recovery::check_free(paths, &old, self.selection, None)?;
+        }
         let stored = self.selection.shard_ids();
-        let wish = Wish { databases, stored: &stored, occupied: &occupied, cluster_id: self.new_cluster_id };
+        let cluster_id = self.new_cluster_id;
+        let wish = Wish { purpose: self.purpose(), databases, stored: &stored, occupied: &occupied, cluster_id };
         let mut merged = merge::merge(&old, &self.selection.metastore, &wish)
             .map_err(|error| Error::new(Kind::Failed, format!("cannot merge the metastores: {error}")))?;
-        // The mark by which the next run knows that we were here comes together with the databases.
-        merge::add_database(&mut merged.data, loaded::DATABASE);
+        if self.config.recovery.is_none() {
+            // The mark by which the next run knows that we were here comes together with the databases.
+            merge::add_database(&mut merged.data, loaded::DATABASE);
+        }
 
         self.asked_to_end().await?;
+        let exchange = Exchange {
+            container: self.selection.manifest.container.clone(),
+            databases: self.names(),
+            drop_first: self.config.drop_first,
+            recovered: self.config.recovery.is_some().then(|| Recovered {
+                manifest_sha256: self.selection.manifest_sha256.clone(),
+                databases: databases.clone(),
+                shards: merged.shards.clone(),
+            }),
+        };
+        let asked_for = self.asked_for(&staged).map(|shard| Placed::of(shard, &merged.shards));
+        let placed = asked_for.collect::<Result<_, _>>()?;
         let old = self.old.insert(old);
         let aside = {
-            let (paths, databases) = (paths.clone(), databases.clone());
-            let (container, drop_first) = (self.selection.manifest.container.clone(), self.config.drop_first);
-            files::blocking(move || Aside::set(&paths, owner, &container, &databases, drop_first)).await?
+            let paths = paths.clone();
+            files::blocking(move || Aside::set(&paths, owner, exchange)).await?
         };
         let aside = self.aside.insert(aside);
-        let placed = {
+        {
             let (paths, ids) = (paths.clone(), merged.shards);
-            files::blocking(move || place::shards(&paths, owner, &staged, &ids)).await?
-        };
+            files::blocking(move || place::shards(&paths, owner, &staged, &ids)).await?;
+        }
         let bytes = merged.data.to_meta_db();
         aside.before_metastore(old, &merged.data)?;
         self.written = true;
         files::replace(&meta_db(paths), &meta_db(paths), &bytes)?;
         aside.after_metastore()?;
+        let differences = merged.differences.iter().map(ToString::to_string);
+        let differences = differences.chain(self.expiring.said.iter().cloned()).collect();
+        Ok(Standing { placed, metastore: merged.data, differences })
+    }
 
-        self.step("starting the target");
-        self.started = true;
-        unless(interrupt, server.start()).await?;
-        self.step("asking every shard");
-        let cluster_id = merged.data.cluster_id;
-        let proof = prove::all(server.influx(), cluster_id, databases, &placed, self.config.parallel);
-        let proven = unless(interrupt, proof).await?;
-        // Only what has been proven may be replaced the next time without a question.
-        {
-            let (paths, databases, metastore) = (paths.clone(), databases.clone(), merged.data);
-            let names = [databases, vec![loaded::DATABASE.to_owned()]].concat();
-            files::blocking(move || Ours::add(&paths, &metastore, &names)).await?;
-        }
-        let differences = merged.differences.iter().map(ToString::to_string).collect();
-        Ok(Exchanged { proven, cluster_id, differences })
+    /// The shards that must answer.
+    fn asked_for<'s>(&self, staged: &'s [StagedShard]) -> impl Iterator<Item = &'s StagedShard> {
+        staged.iter().filter(|shard| !self.expiring.shards.contains(&shard.record.shard_id))
+    }
+
+    /// What the databases are restored for.
+    fn purpose(&self) -> Purpose {
+        if self.config.recovery.is_some() { Purpose::Recovery } else { Purpose::Copy }
+    }
+
+    /// The databases that are exchanged. The loaded record, which says what an intermediary holds, goes first.
+    fn names(&self) -> Vec<String> {
+        let record = self.config.recovery.is_none().then(|| loaded::DATABASE.to_owned());
+        record.into_iter().chain(self.selection.databases.iter().cloned()).collect()
     }
 
     /// An error if the restore has been asked to end.
@@ -157,6 +234,9 @@ impl<'a> Swap<'a> {
     pub(super) async fn back(mut self, server: &Server<'_>, error: Error) -> Error {
         if !self.stopping {
             return error;
+        }
+        if self.stays {
+            return self.stay(server, error).await;
         }
         let kind = if error.kind() == Kind::Passing { Kind::Failed } else { error.kind() };
         let dropped = self.aside.as_ref().is_some_and(Aside::is_empty) && self.config.drop_first;
@@ -192,22 +272,31 @@ impl<'a> Swap<'a> {
         }
     }
 
+    /// After an error on a recovered server: everything is in its place, and with it what clients have written since, so
+    /// nothing is taken back. The journal stays, by which the next run goes on.
+    async fn stay(&self, server: &Server<'_>, error: Error) -> Error {
+        let end = match server.start().await {
+            Ok(()) => "the databases are in place, and the target answers".to_owned(),
+            Err(second) => format!("the databases are in place, and the target is down: {second}"),
+        };
+        Error::new(Kind::Failed, format!("{error}; {end}"))
+            .hint("nothing is lost; mend the cause, then run the same command again, which proves what is there")
+    }
+
     async fn undo(&mut self, server: &Server<'_>) -> Result<(), Error> {
         if self.started {
             server.stop().await?;
             server.alone().await?;
         }
         self.step("putting the old state back");
-        let (paths, databases) = (self.target.paths.clone(), self.selection.databases.clone());
+        let (paths, names, purpose) = (self.target.paths.clone(), self.names(), self.purpose());
         let (aside, old, written) = (self.aside.take(), self.old.take(), self.written);
         files::blocking(move || {
             let Some(mut aside) = aside else { return Ok(()) };
             if let (Some(old), true) = (old, written) {
                 // The server may have changed other databases since.
-                let mut names = databases;
-                names.push(loaded::DATABASE.to_owned());
-                let back =
-                    read_metastore(&paths).map_or_else(|_| old.clone(), |now| merge::take_back(&now, &old, &names));
+                let back = read_metastore(&paths)
+                    .map_or_else(|_| old.clone(), |now| merge::take_back(&now, &old, &names, purpose));
                 files::replace(&meta_db(&paths), &meta_db(&paths), &back.to_meta_db())?;
                 aside.metastore_taken_back()?;
             }

@@ -17,6 +17,7 @@ use super::aside;
 use super::directories::{Paths, Told};
 use super::files::{self, Owner};
 use super::ours::Ours;
+use super::recovery;
 use super::selection::Selection;
 use crate::{Error, Kind, Lock, loaded};
 
@@ -52,7 +53,12 @@ impl Target {
     pub(super) async fn find(config: &Config, influx: &Influx) -> Result<Target, Error> {
         let (diagnostics, served) = if answers(influx).await? {
             let served = influx.snapshot().metastore().await?;
-            (Some(influx.diagnostics().await?), Some(served.data))
+            let diagnostics = match influx.diagnostics().await {
+                // A rebuilt server that asks for passwords has no user yet whom it would answer.
+                Err(influx::Error::Unauthorized { .. }) if config.recovery.is_some() => None,
+                other => Some(other?),
+            };
+            (diagnostics, Some(served.data))
         } else {
             tracing::warn!("the target at {} does not answer; its files tell who it is", influx.url());
             (None, None)
@@ -86,6 +92,18 @@ impl Target {
             })
         })
         .await
+    }
+
+    /// Whether the night may be recovered onto this target; tells the new cluster id that it must get, if any.
+    ///
+    /// # Errors
+    ///
+    /// [`Kind::Usage`] when the target has one of the databases.
+    pub(super) fn admit_recovery(&self, selection: &Selection) -> Result<Option<u64>, Error> {
+        let left = aside::interrupted_recovery(&self.paths)?;
+        recovery::check_free(&self.paths, &self.metastore, selection, left.as_ref())?;
+        let rebuilt = recovery::is_rebuilt(&self.metastore);
+        Ok(rebuilt.then_some(selection.metastore.cluster_id))
     }
 
     /// Whether the night may be restored onto this target; tells the new cluster id that it must get, if any.

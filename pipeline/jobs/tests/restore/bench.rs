@@ -76,6 +76,7 @@ impl Bench {
             databases: Vec::new(),
             wait: None,
             first_restore: false,
+            recovery: None,
             drop_first: false,
             parallel: 3,
             directories: Directories::default(),
@@ -192,7 +193,12 @@ pub(crate) async fn edit(bench: &Bench, change: impl FnOnce(&mut serde_json::Val
 
 /// Does something else the first time.
 pub(crate) fn once(bench: &Bench, first: &str, then: &str) -> String {
-    let flag = bench.folder.path().join("once").display().to_string();
+    once_called(bench, "once", first, then)
+}
+
+/// The same, where a test needs several.
+pub(crate) fn once_called(bench: &Bench, name: &str, first: &str, then: &str) -> String {
+    let flag = bench.folder.path().join(name).display().to_string();
     format!("if [ -e {flag} ]; then {then}; else touch {flag}; {first}; fi")
 }
 

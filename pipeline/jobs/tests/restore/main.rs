@@ -7,5 +7,6 @@ mod damage;
 mod failures;
 mod interruptions;
 mod permission;
+mod recovery;
 mod refusals;
 mod survival;

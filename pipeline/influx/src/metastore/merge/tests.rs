@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::super::{ContinuousQuery, Subscription, User};
+use super::super::{ContinuousQuery, Privilege, Subscription, User};
 use super::*;
 
 /// A metastore described by one line a shard group: `database policy group-id shard-ids live|deleted`.
@@ -76,7 +76,13 @@ fn databases_of_the_same_name_are_replaced_and_taken_ids_give_way() {
          left  autogen 8  8  live",
     );
     let (databases, stored) = (wished(&["sensu"]), every_shard(&night));
-    let wish = Wish { databases: &databases, stored: &stored, occupied: &BTreeSet::from([10]), cluster_id: None };
+    let wish = Wish {
+        purpose: Purpose::Copy,
+        databases: &databases,
+        stored: &stored,
+        occupied: &BTreeSet::from([10]),
+        cluster_id: None,
+    };
     let merged = merge(&target, &night, &wish).unwrap();
     assert_eq!(
         table(&merged.data),
@@ -107,7 +113,13 @@ fn a_copy_keeps_points_for_ever_and_writes_to_nobody() {
     night.users = vec![User { name: "admin".to_owned(), ..User::default() }];
     let target = metastore(2, (0, 0), "");
     let (databases, stored) = (wished(&["db"]), BTreeSet::from([1]));
-    let wish = Wish { databases: &databases, stored: &stored, occupied: &BTreeSet::new(), cluster_id: Some(5) };
+    let wish = Wish {
+        purpose: Purpose::Copy,
+        databases: &databases,
+        stored: &stored,
+        occupied: &BTreeSet::new(),
+        cluster_id: Some(5),
+    };
     let merged = merge(&target, &night, &wish).unwrap();
 
     let copy = merged.data.database("db").unwrap();
@@ -130,6 +142,65 @@ fn a_copy_keeps_points_for_ever_and_writes_to_nobody() {
 }
 
 #[test]
+fn what_is_recovered_is_as_it_was_and_drops_nobody() {
+    let grant = |database: &str, privilege| Privilege { database: database.to_owned(), privilege };
+    let user = |name: &str, hash: &str, privileges: &[Privilege]| User {
+        name: name.to_owned(),
+        hash: hash.to_owned(),
+        admin: false,
+        privileges: privileges.to_vec(),
+    };
+    let mut night =
+        metastore(1, (4, 4), "db week 1 1 live\n db week 2 2 deleted\n db other 3 3 live\n left p 4 4 live");
+    let policy = &mut night.databases[0].policies[0];
+    policy.duration = 7 * 24 * 3600 * 1_000_000_000;
+    policy.subscriptions = vec![Subscription { name: "forward".to_owned(), ..Subscription::default() }];
+    night.databases[0].continuous_queries =
+        vec![ContinuousQuery { name: "hourly".to_owned(), ..ContinuousQuery::default() }];
+    night.databases[0].default_policy = "other".to_owned();
+    night.users = vec![
+        user("reader", "h1", &[grant("db", 1), grant("left", 1), grant("_internal", 1)]),
+        user("boss", "h2", &[]),
+        user("same", "h3", &[grant("db", 3)]),
+    ];
+    let mut target = metastore(2, (1, 1), "_internal monitor 1 1 live");
+    target.users = vec![user("boss", "other", &[]), user("same", "h3", &[grant("_internal", 1)])];
+    let (databases, stored) = (wished(&["db"]), BTreeSet::from([1, 3]));
+    let occupied = BTreeSet::new();
+    let wish = Wish {
+        purpose: Purpose::Recovery,
+        databases: &databases,
+        stored: &stored,
+        occupied: &occupied,
+        cluster_id: Some(1),
+    };
+    let merged = merge(&target, &night, &wish).unwrap();
+
+    let (back, mut expected) = (merged.data.database("db").unwrap(), night.databases[0].clone());
+    expected.policies[0].shard_groups.remove(1);
+    (expected.policies[0].shard_groups[0].id, expected.policies[0].shard_groups[0].shards[0].id) = (5, 5);
+    assert_eq!(*back, expected);
+    let expected = [
+        user("boss", "other", &[]),
+        user("same", "h3", &[grant("_internal", 1), grant("db", 3)]),
+        user("reader", "h1", &[grant("db", 1), grant("_internal", 1)]),
+    ];
+    assert_eq!(merged.data.users, expected);
+    assert!(merged.data.database("left").is_none() && merged.data.database("_internal").is_some());
+    let said: Vec<String> = merged.differences.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        said,
+        [
+            "shard groups of db.week that are marked as deleted are left out: 1",
+            "shards of db.week with other ids, since theirs were taken: 1",
+            "user boss was on the target already, keeps its password and got its grants",
+        ]
+    );
+    let back = take_back(&merged.data, &target, &databases, Purpose::Recovery);
+    assert_eq!((&back.databases, &back.users, back.cluster_id), (&target.databases, &target.users, 2));
+}
+
+#[test]
 fn what_cannot_be_merged_is_an_error() {
     let target = metastore(1, (1, 1), "");
     let try_it = |night: &Data, name: &str| {
@@ -137,7 +208,13 @@ fn what_cannot_be_merged_is_an_error() {
         merge(
             &target,
             night,
-            &Wish { databases: &databases, stored: &stored, occupied: &BTreeSet::new(), cluster_id: None },
+            &Wish {
+                purpose: Purpose::Copy,
+                databases: &databases,
+                stored: &stored,
+                occupied: &BTreeSet::new(),
+                cluster_id: None,
+            },
         )
     };
     let night = metastore(2, (1, 1), "db a 1 1 live");
@@ -153,7 +230,13 @@ fn a_merge_that_is_taken_back_leaves_what_others_did_since() {
     let target = metastore(1, (3, 3), "db autogen 1 1 live\n other autogen 2 2 live");
     let night = metastore(2, (9, 9), "db autogen 8 8 live\n new autogen 9 9 live");
     let (databases, stored) = (wished(&["db", "new"]), every_shard(&night));
-    let wish = Wish { databases: &databases, stored: &stored, occupied: &BTreeSet::new(), cluster_id: Some(3) };
+    let wish = Wish {
+        purpose: Purpose::Copy,
+        databases: &databases,
+        stored: &stored,
+        occupied: &BTreeSet::new(),
+        cluster_id: Some(3),
+    };
     let mut current = merge(&target, &night, &wish).unwrap().data;
     let other = current.databases.iter_mut().find(|database| database.name == "other").unwrap();
     other.policies[0].shard_groups.push(ShardGroup {
@@ -162,7 +245,7 @@ fn a_merge_that_is_taken_back_leaves_what_others_did_since() {
         ..ShardGroup::default()
     });
     current.max_shard_id = 10;
-    let back = take_back(&current, &target, &databases);
+    let back = take_back(&current, &target, &databases, Purpose::Copy);
     assert_eq!(table(&back), ["db autogen 1 1 live", "other autogen 2 2 live", "other autogen 10 10 live"]);
     assert_eq!((back.cluster_id, back.max_shard_id), (1, 10));
 }
@@ -219,7 +302,7 @@ proptest! {
         let databases: Vec<String> = night.databases.iter().zip(&chosen)
             .filter(|(_, chosen)| **chosen).map(|(database, _)| database.name.clone()).collect();
         let stored: BTreeSet<u64> = every_shard(&night).difference(&lost).copied().collect();
-        let wish = Wish { databases: &databases, stored: &stored, occupied: &occupied, cluster_id: None };
+        let wish = Wish { purpose: Purpose::Copy, databases: &databases, stored: &stored, occupied: &occupied, cluster_id: None };
         let merged = merge(&target, &night, &wish).unwrap();
         let data = &merged.data;
 
@@ -262,7 +345,7 @@ proptest! {
         }
 
         // Taking it back gives the old databases again.
-        let back = take_back(data, &target, &databases);
+        let back = take_back(data, &target, &databases, Purpose::Copy);
         let by_name = |data: &Data| -> BTreeMap<String, Database> {
             data.databases.iter().map(|database| (database.name.clone(), database.clone())).collect()
         };
