@@ -19,6 +19,9 @@ struct Backup {
     /// Take a night that this source has sealed already for success
     #[arg(long)]
     if_missing: bool,
+    /// Take a night again that this source has sealed already, if each of its databases has another good night
+    #[arg(long, conflicts_with = "if_missing")]
+    replace: bool,
     /// Shards at once
     #[arg(long, value_name = "N", default_value = "4", value_parser = clap::value_parser!(u16).range(1..=64))]
     jobs: u16,
@@ -34,6 +37,8 @@ impl Door for Backup {
       every database into tonight's folder
   nightshard-backup --database sensu_db --date night --if-missing
       what a timer runs: caught up in the morning, it still fills last night
+  nightshard-backup --label before-upgrade
+      one more backup of today, beside the night's
   nightshard-backup --print-config
       what would be done, and where each setting comes from";
 
@@ -50,6 +55,7 @@ impl Door for Backup {
             date: self.date,
             databases: self.database,
             if_missing: self.if_missing,
+            replace: self.replace,
             parallel: self.jobs.into(),
             token_expiry: archive.token_expiry,
             interrupt: context.interrupt,

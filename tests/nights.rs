@@ -137,6 +137,37 @@ async fn a_night_in_swift_with_keystone_brings_every_record_to_the_analysts() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_backup_with_a_label_stands_beside_the_nights_and_is_restored_and_dumped_by_it() {
+    let place = Place::folder();
+    let production = Influxd::start().await;
+    production.statement("CREATE DATABASE sensu_db").await;
+    production.write("sensu_db", "cpu,host=a load=1 1465646400000000000").await;
+    let label = ["--date", DAY, "--label", "before-upgrade"];
+    let mut backup = place.backup(&production);
+    backup.args(label);
+    assert_eq!(succeed(backup).await["container"], "2016-06-11_before-upgrade");
+    production.write("sensu_db", "cpu,host=b load=2 1465646400000000000").await;
+    let mut backup = place.backup(&production);
+    backup.args(["--date", DAY]);
+    assert_eq!(succeed(backup).await["container"], DAY);
+
+    let intermediary = Influxd::start().await;
+    let mut restore = place.restore(&intermediary);
+    restore.args(label);
+    succeed(restore).await;
+    assert_eq!(intermediary.count("sensu_db", "cpu", "load").await, 1);
+    let mut dump = place.dump(&intermediary);
+    dump.arg("cpu").args(label);
+    succeed(dump).await;
+    let file = "cpu_2016-06-11-00:00:00_2016-06-12-00:00:00.json";
+    let labelled = place.path("archive/2016-06-11_before-upgrade/2016-06-11_before-upgrade");
+    let records = records_in(&std::fs::read(labelled.join("influxdb").join(file)).unwrap());
+    assert_eq!(records.len(), 1);
+    let manifest = std::fs::read(labelled.join("manifests/backup.json")).unwrap();
+    assert_eq!(serde_json::from_slice::<Value>(&manifest).unwrap()["label"], "before-upgrade");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn swift_download_and_influxd_restore_give_every_point_back_without_us() {
     let place = Place::swift_keystone();
     let production = Influxd::start().await;

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use archive::{Calendar, ContainerPattern};
+use archive::{Calendar, ContainerPattern, Label};
 use chrono::NaiveTime;
 use chrono_tz::Tz;
 use clap::{Args, ValueEnum};
@@ -78,6 +78,9 @@ pub struct Archive {
     /// Name of a night's container, with strftime fields
     #[arg(long, value_name = "PATTERN", default_value_t)]
     pub container: ContainerPattern,
+    /// The backup of that day with this label, which its container carries: 2016-06-11_NAME
+    #[arg(long, value_name = "NAME")]
+    pub label: Option<Label>,
     /// Local time until which `--date night` means the day before
     #[arg(long, value_name = "HH:MM", default_value = "12:00", value_parser = values::time_of_day)]
     pub night_ends: NaiveTime,
@@ -99,7 +102,8 @@ impl Archive {
     /// How days become containers.
     #[must_use]
     pub fn calendar(&self) -> Calendar {
-        Calendar { time_zone: self.timezone, night_ends: self.night_ends, pattern: self.container.clone() }
+        let pattern = self.container.clone().labelled(self.label.clone());
+        Calendar { time_zone: self.timezone, night_ends: self.night_ends, pattern }
     }
 }
 

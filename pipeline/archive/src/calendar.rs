@@ -7,7 +7,7 @@ use chrono::format::{Item, StrftimeItems};
 use chrono::{DateTime, Days, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, TimeZone, Utc};
 use chrono_tz::Tz;
 
-use crate::Error;
+use crate::{Error, Label};
 
 /// How days become containers: settings that backup, restore and dump must share.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -139,13 +139,17 @@ impl Calendar {
     }
 }
 
-/// How containers are named: text with strftime fields, such as `%Y-%m-%d` or `prod1-%Y-%m-%d`.
+/// How containers are named: text with strftime fields, such as `%Y-%m-%d` or `prod1-%Y-%m-%d`, and after it a label,
+/// where one is given.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ContainerPattern(String);
+pub struct ContainerPattern {
+    text: String,
+    label: Option<Label>,
+}
 
 impl Default for ContainerPattern {
     fn default() -> Self {
-        ContainerPattern("%Y-%m-%d".to_owned())
+        ContainerPattern { text: "%Y-%m-%d".to_owned(), label: None }
     }
 }
 
@@ -153,13 +157,39 @@ impl ContainerPattern {
     /// The container of a day.
     #[must_use]
     pub fn container(&self, day: NaiveDate) -> String {
-        day.format(&self.0).to_string()
+        let name = day.format(&self.text).to_string();
+        match &self.label {
+            Some(label) => format!("{name}_{label}"),
+            None => name,
+        }
     }
 
-    /// The pattern's text.
+    /// The day of a container that is named so, with any label or none.
+    #[must_use]
+    pub fn day_of(&self, container: &str) -> Option<NaiveDate> {
+        let (day, rest) = NaiveDate::parse_and_remainder(container, &self.text).ok()?;
+        let is_label = rest.is_empty() || rest.strip_prefix('_').is_some_and(|label| label.parse::<Label>().is_ok());
+        // What can be read as a day need not be what we write for it.
+        let is_ours = container.strip_suffix(rest) == Some(&day.format(&self.text).to_string());
+        (is_label && is_ours).then_some(day)
+    }
+
+    /// The same pattern for backups with this label, or for those without one.
+    #[must_use]
+    pub fn labelled(self, label: Option<Label>) -> ContainerPattern {
+        ContainerPattern { label, ..self }
+    }
+
+    /// The label of the backups that are named so.
+    #[must_use]
+    pub fn label(&self) -> Option<&Label> {
+        self.label.as_ref()
+    }
+
+    /// The pattern's text, without the label.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.text
     }
 }
 
@@ -175,7 +205,7 @@ impl FromStr for ContainerPattern {
         if items.iter().any(|item| matches!(item, Item::Error)) {
             return Err(refuse("has a field that does not exist"));
         }
-        let pattern = ContainerPattern(text.to_owned());
+        let pattern = ContainerPattern { text: text.to_owned(), label: None };
         let mut names = std::collections::BTreeSet::new();
         // Every day of more than a year, a leap day among them, must have a name of its own.
         let first = NaiveDate::from_ymd_opt(2019, 12, 1).ok_or_else(|| refuse("cannot be tried"))?;
@@ -198,6 +228,6 @@ impl FromStr for ContainerPattern {
 
 impl fmt::Display for ContainerPattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.text)
     }
 }

@@ -6,6 +6,7 @@
 pub mod calendar;
 mod document;
 mod error;
+mod label;
 pub mod manifest;
 pub mod names;
 pub mod records;
@@ -14,5 +15,6 @@ pub mod state;
 pub use calendar::{Calendar, ContainerPattern, Date, Night, Window};
 pub use document::{Document, Loaded, read, remove, replace, seal};
 pub use error::Error;
+pub use label::Label;
 pub use manifest::BackupManifest;
 pub use state::{NightState, night_state};

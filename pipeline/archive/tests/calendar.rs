@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may fail; clippy.toml does not reach its helper functions")]
 
-use archive::{Calendar, ContainerPattern, Date};
+use archive::{Calendar, ContainerPattern, Date, Label};
 use chrono::{DateTime, NaiveTime, Utc};
 
 fn calendar(zone: &str) -> Calendar {
@@ -107,5 +107,48 @@ fn patterns_must_give_every_day_a_name_of_its_own() {
     }
     for bad in ["", "backup", "%Y-%m", "%m-%d", "%Y-%m-%dT%H", "%Y/%m/%d", ".%Y-%m-%d", "%Q", "%Y-%m-%d%n", "%d"] {
         assert!(bad.parse::<ContainerPattern>().is_err(), "{bad:?}");
+    }
+}
+
+#[test]
+fn a_label_is_part_of_the_containers_name() {
+    let day = "2016-06-11".parse().unwrap();
+    let pattern: ContainerPattern = "prod1-%Y-%m-%d".parse().unwrap();
+    let labelled = pattern.clone().labelled(Some("before-upgrade".parse().unwrap()));
+    assert_eq!(labelled.container(day), "prod1-2016-06-11_before-upgrade");
+    assert_eq!(labelled.as_str(), "prod1-%Y-%m-%d");
+    assert_eq!(labelled.labelled(None), pattern);
+    assert_eq!(pattern.container(day), "prod1-2016-06-11");
+}
+
+#[test]
+fn the_day_of_a_container_is_read_from_its_name() {
+    let table = "
+        %Y-%m-%d       | 2016-06-11                | 2016-06-11
+        %Y-%m-%d       | 2016-06-11_before-upgrade | 2016-06-11
+        %Y-%m-%d       | 2016-06-11_segments       | none
+        %Y-%m-%d       | 2016-06-11+segments       | none
+        %Y-%m-%d       | 2016-6-11                 | none
+        %Y-%m-%d       | 2016-06-31                | none
+        %Y-%m-%d       | nightshard-segments       | none
+        prod1-%Y-%m-%d | prod1-2016-06-11          | 2016-06-11
+        prod1-%Y-%m-%d | 2016-06-11                | none
+        %Y%m%d         | 20160611_abc              | 2016-06-11
+        %d.%m.%y       | 11.06.16                  | 2016-06-11";
+    for row in table.lines().skip(1) {
+        let cells: Vec<&str> = row.split('|').map(str::trim).collect();
+        let pattern: ContainerPattern = cells[0].parse().unwrap();
+        let day = pattern.day_of(cells[1]).map_or("none".to_owned(), |day| day.to_string());
+        assert_eq!(day, cells[2], "{row}");
+    }
+}
+
+#[test]
+fn labels_are_short_and_plain() {
+    for good in ["abc", "before-upgrade", "v1.6.7_to_1.8", ".a.", "a..", "0123456789012345678901234"] {
+        assert_eq!(good.parse::<Label>().unwrap().as_str(), good);
+    }
+    for bad in ["", "ab", "01234567890123456789012345", "a b", "a/b", "größe", "..a", "...", "segments", "abc\n"] {
+        assert!(bad.parse::<Label>().is_err(), "{bad:?}");
     }
 }

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use archive::names;
+use archive::{BackupManifest, names};
 use store::{Store, StoreExt};
 use tokio::sync::OnceCell;
 
@@ -21,12 +21,14 @@ pub(super) struct Claim {
     store: Arc<dyn Store>,
     container: String,
     marker: Marker,
+    /// SHA-256 of the seal that this run replaces.
+    replaces: Option<String>,
     possession: OnceCell<()>,
 }
 
 impl Claim {
-    pub(super) fn new(store: Arc<dyn Store>, container: String, marker: Marker) -> Claim {
-        Claim { store, container, marker, possession: OnceCell::new() }
+    pub(super) fn new(store: Arc<dyn Store>, container: String, marker: Marker, replaces: Option<String>) -> Claim {
+        Claim { store, container, marker, replaces, possession: OnceCell::new() }
     }
 
     /// Runs a future for as long as the marker stands.
@@ -37,11 +39,13 @@ impl Claim {
     /// Whether any other run has the night.
     pub(super) async fn check(&self) -> Result<(), Error> {
         self.marker.check().await?;
-        self.unsealed().await
+        self.old_seal_stands().await?;
+        Ok(())
     }
 
     /// To be called before anything is stored; only the first call has something to do. Runs that have to give way to
-    /// this one are waited for: they see its marker before they upload, seal, or renew their own.
+    /// this one are waited for: they see its marker before they upload, seal, or renew their own. Then the seal goes that
+    /// is to be replaced.
     pub(super) async fn take_possession(&self, progress: &dyn Progress) -> Result<(), Error> {
         let take = || async {
             while let Some(other) = self.marker.check().await?.first() {
@@ -49,16 +53,27 @@ impl Claim {
                 progress.report(Event::Waiting(&format!("for the run on {host} (process {process}) to give way")));
                 tokio::time::sleep(PAUSE).await;
             }
-            self.unsealed().await
+            if self.old_seal_stands().await? {
+                tracing::info!("{} is no backup until it is sealed anew", self.container);
+                archive::remove(self.store.as_ref(), &self.container, &self.seal()).await?;
+            }
+            Ok::<(), Error>(())
         };
         self.possession.get_or_try_init(take).await?;
         Ok(())
     }
 
-    async fn unsealed(&self) -> Result<(), Error> {
-        match self.store.find(&self.container, &names::backup_manifest(&self.container)).await? {
-            None => Ok(()),
-            Some(_) => Err(Error::new(Kind::Locked, format!("{} was sealed by another run meanwhile", self.container))
+    fn seal(&self) -> String {
+        names::backup_manifest(&self.container)
+    }
+
+    /// Whether the seal stands that is to be replaced. Any other means that the night is not this run's.
+    async fn old_seal_stands(&self) -> Result<bool, Error> {
+        match archive::read::<BackupManifest>(self.store.as_ref(), &self.container, &self.seal()).await {
+            Err(archive::Error::Missing { .. }) => Ok(false),
+            Err(error) => Err(error.into()),
+            Ok(found) if self.replaces.as_ref() == Some(&found.sha256) => Ok(true),
+            Ok(_) => Err(Error::new(Kind::Locked, format!("{} was sealed by another run meanwhile", self.container))
                 .hint("that backup stands; nothing of it was changed")),
         }
     }
@@ -70,7 +85,23 @@ impl Claim {
 
     /// The run has failed. Gives the error as it is to be told.
     pub(super) async fn abandon(&self, error: Error) -> Error {
+        let error = if self.replaces.is_some() { self.tell_of_the_seal(error).await } else { error };
         self.marker.fail(&error).await;
         error.after_changes()
+    }
+
+    /// A night that was to be replaced may have lost its seal by now, and then it is no backup any more.
+    async fn tell_of_the_seal(&self, error: Error) -> Error {
+        let how = match self.store.find(&self.container, &self.seal()).await {
+            Ok(Some(_)) => return error,
+            Ok(None) => "is unsealed now",
+            Err(_) => "may be unsealed now",
+        };
+        let error = error.during(format_args!("{}, which was to be replaced, {how}", self.container));
+        if error.hint_text().is_some() {
+            error
+        } else {
+            error.hint("run the same command again, which goes on from there")
+        }
     }
 }

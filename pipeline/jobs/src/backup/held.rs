@@ -17,11 +17,13 @@ use crate::{Error, Kind};
 /// The objects in `shards/`: bytes by name, as the listing has them.
 pub(super) type Held = BTreeMap<String, u64>;
 
-/// Looks at what the container of an unsealed night holds, and refuses what no run of this source has left there.
+/// Looks at what the container holds, and refuses what no run of this source has left there. Of a night that is sealed it
+/// is known whose it is.
 pub(super) async fn look(
     night: &Night,
     wanted: &Wanted,
     markers: &[FoundMarker],
+    is_sealed: bool,
     store: &dyn Store,
 ) -> Result<Held, Error> {
     let container = &night.container;
@@ -29,12 +31,12 @@ pub(super) async fn look(
     if let Some(name) = &found.foreign {
         return Err(foreign(container, name));
     }
-    if found.held.is_empty() && found.beside.is_none() {
+    if is_sealed || found.held.is_empty() && found.beside.is_none() {
         return Ok(found.held);
     }
     let start_over = format!(
         "no backup is in there: remove the container {container} from {} (in Swift: `swift delete {container}`), or \
-         give this one a name of its own with --container",
+         give this backup a --label",
         store.location()
     );
     let refuse = |why: String| Err(Error::new(Kind::Failed, why).hint(&start_over));
@@ -65,7 +67,7 @@ pub(super) async fn look(
 
 fn foreign(container: &str, name: &str) -> Error {
     Error::new(Kind::Failed, format!("{container} holds objects that are no backup, such as {name}"))
-        .hint("give another --container pattern, or move these objects elsewhere")
+        .hint("give another --container pattern or a --label, or move these objects elsewhere")
 }
 
 /// A container's objects, by what they are to a backup.

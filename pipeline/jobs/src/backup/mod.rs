@@ -14,6 +14,7 @@ mod held;
 mod identity;
 mod marker;
 mod preflight;
+mod replace;
 mod shard;
 mod snapshot;
 
@@ -48,6 +49,8 @@ pub struct Config {
     pub databases: Vec<String>,
     /// Whether a night that this source has sealed already is success.
     pub if_missing: bool,
+    /// Whether a night that this source has sealed already is taken again.
+    pub replace: bool,
     /// How many shards travel at once.
     pub parallel: usize,
     /// When the store's token expires, where it cannot be renewed.
@@ -165,9 +168,9 @@ pub async fn run(
 
     // 3. From here on something changes: the container, and in it the marker of this run.
     store.create_container(&night.container).await?;
-    let preflight::Found { wanted, held, .. } = *preflight;
+    let preflight::Found { wanted, held, replaces, .. } = *preflight;
     let marker = Marker::raise(&config.place, &night, now, &wanted, Arc::clone(&store)).await?;
-    let claim = Claim::new(Arc::clone(&store), night.container.clone(), marker);
+    let claim = Claim::new(Arc::clone(&store), night.container.clone(), marker, replaces);
     let interrupt = config.interrupt.clone();
     let counts = Counts::new(influx.clone());
     let run = Arc::new(Run { config, night, store, influx, counts, claim, held, spool, progress });
@@ -206,7 +209,7 @@ async fn steps(run: &Arc<Run>, wanted: Wanted, now: DateTime<Utc>, begun: Instan
         format: BackupManifest::FORMAT.to_owned(),
         night: run.night.day,
         container: container.clone(),
-        label: None,
+        label: run.config.calendar.pattern.label().map(ToString::to_string),
         time_zone: run.config.calendar.time_zone.to_string(),
         writer: run.config.place.writer.clone(),
         source: wanted.source,

@@ -10,7 +10,7 @@ use influx::Influx;
 use store::Store;
 
 use super::held::{self, Held};
-use super::{Config, counts, identity, marker};
+use super::{Config, counts, identity, marker, replace};
 use crate::{Error, Kind, Spool};
 
 /// A token that cannot be renewed must last for the longest night that is to be expected.
@@ -32,8 +32,10 @@ pub(super) enum Preflight {
 #[derive(Debug)]
 pub(super) struct Found {
     pub(super) wanted: Wanted,
-    /// What an unfinished run has left in `shards/`.
+    /// What an unfinished run, or the night that is to be replaced, has in `shards/`.
     pub(super) held: Held,
+    /// SHA-256 of the seal that is to be replaced.
+    pub(super) replaces: Option<String>,
     /// How many bytes each shard may need, by id.
     sizes: BTreeMap<u64, u64>,
 }
@@ -58,14 +60,21 @@ pub(super) async fn look(
 ) -> Result<Preflight, Error> {
     token(config, now)?;
     let wanted = wanted(config, influx).await?;
-    if let NightState::Ready(sealed) = night_state(store, &night.container).await? {
-        return already(config, &wanted, sealed);
-    }
+    let replaces = match night_state(store, &night.container).await? {
+        NightState::Ready(sealed) => {
+            of_this_source(&wanted, &sealed.document)?;
+            if !config.replace {
+                return already(config, &wanted, sealed);
+            }
+            Some(replace::permit(&sealed, &config.calendar.pattern, store).await?)
+        }
+        NightState::BackingUp(_) | NightState::Failed(_) | NightState::Absent => None,
+    };
     let markers = markers(store, &night.container).await?;
     marker::refuse_company(&markers, &config.place.host, &night.container)?;
-    let held = held::look(night, &wanted, &markers, store).await?;
+    let held = held::look(night, &wanted, &markers, replaces.is_some(), store).await?;
     let sizes = counts::sizes(influx, &wanted.databases).await?;
-    Ok(Preflight::Go(Box::new(Found { wanted, held, sizes })))
+    Ok(Preflight::Go(Box::new(Found { wanted, held, replaces, sizes })))
 }
 
 fn token(config: &Config, now: DateTime<Utc>) -> Result<(), Error> {
@@ -116,23 +125,33 @@ async fn wanted(config: &Config, influx: &Influx) -> Result<Wanted, Error> {
     Ok(Wanted { source, databases, existing })
 }
 
+/// Refuses a sealed night of another server.
+fn of_this_source(wanted: &Wanted, manifest: &BackupManifest) -> Result<(), Error> {
+    if manifest.source.cluster_id == wanted.source.cluster_id {
+        return Ok(());
+    }
+    let BackupManifest { container, source, .. } = manifest;
+    let message = format!(
+        "{container} was sealed at {} from another InfluxDB, {} on {}",
+        when(manifest),
+        source.url,
+        source.host
+    );
+    Err(Error::new(Kind::Failed, message)
+        .hint("where several InfluxDB share an archive, give each its own --container, such as \"prod1-%Y-%m-%d\""))
+}
+
+fn when(manifest: &BackupManifest) -> String {
+    manifest.sealed.format("%Y-%m-%d %H:%M:%S UTC").to_string()
+}
+
 /// The night has its seal: success if that was asked for and it is what would be made now.
 fn already(config: &Config, wanted: &Wanted, sealed: Box<Loaded<BackupManifest>>) -> Result<Preflight, Error> {
     let manifest = &sealed.document;
-    let (container, when) = (&manifest.container, manifest.sealed.format("%Y-%m-%d %H:%M:%S UTC"));
-    if manifest.source.cluster_id != wanted.source.cluster_id {
-        return Err(Error::new(
-            Kind::Failed,
-            format!(
-                "{container} was sealed at {when} from another InfluxDB, {} on {}",
-                manifest.source.url, manifest.source.host
-            ),
-        )
-        .hint("where several InfluxDB share an archive, give each its own --container, such as \"prod1-%Y-%m-%d\""));
-    }
+    let (container, when) = (&manifest.container, when(manifest));
     if !config.if_missing {
         return Err(Error::new(Kind::Failed, format!("{container} is sealed already, since {when}"))
-            .hint("a sealed night is never changed; with --if-missing this is success"));
+            .hint("a sealed night is never changed; with --if-missing this is success, and --replace takes it again"));
     }
     let lacking: Vec<&str> =
         wanted.databases.iter().filter(|name| !manifest.databases.contains(name)).map(String::as_str).collect();
@@ -141,7 +160,7 @@ fn already(config: &Config, wanted: &Wanted, sealed: Box<Loaded<BackupManifest>>
             Kind::Failed,
             format!("{container} was sealed at {when} without {}", lacking.join(", ")),
         )
-        .hint("a sealed night is never changed; the next night will hold them, or give --container another name"));
+        .hint("a sealed night is never changed; the next night will hold them, or give this backup a --label"));
     }
     Ok(Preflight::Sealed(sealed))
 }

@@ -53,6 +53,7 @@ impl Bench {
             date: Date::Today,
             databases,
             if_missing: false,
+            replace: false,
             parallel: 3,
             token_expiry: None,
             interrupt: Interrupt::new(),

@@ -8,5 +8,6 @@ mod company;
 mod contents;
 mod faults;
 mod refusals;
+mod replace;
 mod resume;
 mod stores;

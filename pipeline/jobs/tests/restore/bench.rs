@@ -50,6 +50,7 @@ impl Bench {
             date: NIGHT.parse().unwrap(),
             databases: Vec::new(),
             if_missing: false,
+            replace: false,
             parallel: 2,
             token_expiry: None,
             interrupt: Interrupt::new(),
