@@ -91,7 +91,7 @@ fn program(path: &Path, text: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_commands_of_the_page_bring_production_back() {
-    let (place, parent) = (Place::folder(), temp_dir());
+    let (place, parent) = (Place::swift_keystone(), temp_dir());
     let base = parent.path().join("influxdb");
     fs::create_dir(&base).unwrap();
     let production = Influxd::options()
