@@ -66,6 +66,19 @@ pub fn dump_manifest(container: &str, file: &str) -> String {
     format!("{container}/manifests/dump.{file}.json")
 }
 
+/// The record of a dump that is being replaced, by the dump's full file name.
+#[must_use]
+pub fn dump_replacement(container: &str, file: &str) -> String {
+    format!("{container}/manifests/replacing.{file}.json")
+}
+
+/// The file names of the dumps of which `name` is the seal or the record of a replacement; `None` for any other name.
+#[must_use]
+pub fn dump_of_manifest<'a>(container: &str, name: &'a str) -> Option<&'a str> {
+    let name = name.strip_prefix(&manifests_prefix(container))?.strip_suffix(".json")?;
+    name.strip_prefix("dump.").or_else(|| name.strip_prefix("replacing."))
+}
+
 /// What a restore onto the named host proved.
 #[must_use]
 pub fn restore_record(container: &str, host: &str) -> String {

@@ -49,6 +49,12 @@ pub struct DumpManifest {
     pub open: bool,
     /// SHA-256 of the backup's manifest from which the records come, where they come from a backup.
     pub backup_manifest_sha256: Option<String>,
+    /// The measurement's tags: with its time they tell which record is which, when the dump is completed.
+    #[serde(default)]
+    pub tags: Vec<String>,
+    /// Records among all that only an earlier dump of the same window still had.
+    #[serde(default)]
+    pub kept: u64,
     /// When the dump began.
     pub started: DateTime<Utc>,
     /// When it was stored and proven.
@@ -61,6 +67,23 @@ pub struct DumpManifest {
 impl Document for DumpManifest {
     const WHAT: &'static str = "dump";
     const FORMAT: &'static str = "nightshard-dump/1";
+}
+
+/// A sealed dump is being replaced by one that holds more. It is written before the seal goes and removed after the new
+/// one stands: whoever finds it without a seal can tell from the object which of the two is there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DumpReplacement {
+    /// `nightshard-replacement/1`.
+    pub format: String,
+    /// The seal that goes.
+    pub before: DumpManifest,
+    /// The seal that comes.
+    pub after: DumpManifest,
+}
+
+impl Document for DumpReplacement {
+    const WHAT: &'static str = "replacement of a dump";
+    const FORMAT: &'static str = "nightshard-replacement/1";
 }
 
 /// What a restore onto one host did and proved.

@@ -42,6 +42,17 @@ fn a_dump_is_named_after_measurement_and_local_window() {
 }
 
 #[test]
+fn a_dump_is_found_by_its_seal_and_by_the_record_of_its_replacement() {
+    for name in [names::dump_manifest("n", "restore.x.json"), names::dump_replacement("n", "restore.x.json")] {
+        assert_eq!(names::dump_of_manifest("n", &name), Some("restore.x.json"), "{name}");
+        assert_eq!(names::dump_of_manifest("m", &name), None);
+    }
+    for name in [names::backup_manifest("n"), names::restore_record("n", "dump.h"), names::dump("n", "dump.json")] {
+        assert_eq!(names::dump_of_manifest("n", &name), None, "{name}");
+    }
+}
+
+#[test]
 fn measurements_are_encoded_only_where_a_file_name_needs_it() {
     let table = [
         ("cpu", "cpu"),

@@ -86,7 +86,8 @@ fn missing(night: &Night, wait: Option<Duration>, state: &str) -> Error {
     })
 }
 
-fn in_time_zone(loaded: Loaded<BackupManifest>, time_zone: Tz) -> Result<Loaded<BackupManifest>, Error> {
+/// The night, if it was named in this time zone.
+pub(crate) fn in_time_zone(loaded: Loaded<BackupManifest>, time_zone: Tz) -> Result<Loaded<BackupManifest>, Error> {
     let theirs = &loaded.document.time_zone;
     if theirs == time_zone.name() {
         return Ok(loaded);

@@ -11,6 +11,7 @@ use tokio::sync::mpsc::Receiver;
 
 use super::columns::{Columns, Member};
 use super::json::{self, Losses, Times};
+use super::older::{Identity, Older};
 use super::pages::Pages;
 use super::series_key;
 use super::sorter::Sorter;
@@ -38,15 +39,23 @@ pub(super) struct Arranged {
     pub(super) losses: Losses,
     /// Records that share instant and series with another one.
     pub(super) duplicates: u64,
+    /// Records that only the older dump had.
+    pub(super) kept: u64,
     /// Runs that did not fit into memory.
     pub(super) spills: u64,
 }
+
+/// Says whence a record in the sorter is. Of two with one key the newer is sorted first.
+const NEWER: u8 = 0;
+const OLDER: u8 = 1;
 
 /// Turns rows into records and pages.
 pub(super) struct Arranger {
     measurement: String,
     columns: Columns,
     members: Vec<Member>,
+    /// An older dump of the same window, of which nothing may get lost.
+    older: Option<(Older, Identity)>,
     sorter: Sorter,
     pages: Pages,
     times: Times,
@@ -57,12 +66,15 @@ pub(super) struct Arranger {
     previous_key: Vec<u8>,
     losses: Losses,
     duplicates: u64,
+    kept: u64,
+    scratch: Vec<u8>,
 }
 
 impl Arranger {
     pub(super) fn new(
         measurement: &str,
         columns: &Columns,
+        older: Option<(Older, Identity)>,
         page_size: usize,
         buffer_bytes: usize,
         spool: &Path,
@@ -71,6 +83,7 @@ impl Arranger {
             measurement: measurement.to_owned(),
             columns: columns.clone(),
             members: columns.members(),
+            older,
             sorter: Sorter::new(buffer_bytes, spool),
             pages: Pages::new(page_size),
             times: Times::default(),
@@ -79,6 +92,8 @@ impl Arranger {
             previous_key: Vec::new(),
             losses: Losses::default(),
             duplicates: 0,
+            kept: 0,
+            scratch: Vec::new(),
         }
     }
 
@@ -97,7 +112,7 @@ impl Arranger {
                 }
                 Message::InstantAgain => self.sorter.clear(),
                 Message::End => {
-                    let arrived = self.close_instant(blocks)?;
+                    let arrived = self.close_instant(blocks)? && self.pass_older(None, blocks)?;
                     self.pages.finish();
                     let arrived = arrived && blocks.send(self.pages.take()).is_ok();
                     return Ok(arrived.then(|| Arranged {
@@ -105,6 +120,7 @@ impl Arranger {
                         pages: self.pages.pages(),
                         losses: self.losses,
                         duplicates: self.duplicates,
+                        kept: self.kept,
                         spills: self.sorter.spills(),
                     }));
                 }
@@ -125,7 +141,7 @@ impl Arranger {
                 if self.instant.is_some_and(|instant| instant > time) {
                     return Err(self.nonsense("is not in order of time"));
                 }
-                if !self.close_instant(blocks)? {
+                if !self.close_instant(blocks)? || !self.pass_older(Some(time), blocks)? {
                     return Ok(false);
                 }
                 self.open_instant(time);
@@ -144,7 +160,7 @@ impl Arranger {
     }
 
     fn push(&mut self, row: Row<'_>) -> io::Result<()> {
-        let Arranger { measurement, columns, members, sorter, opening, losses, .. } = self;
+        let Arranger { measurement, columns, members, older, sorter, opening, losses, scratch, .. } = self;
         let key = |out: &mut Vec<u8>| {
             let tags = columns.tags().iter().enumerate().filter_map(|(index, tag)| match row.get(1 + index) {
                 Value::String(value) if !value.is_empty() => Some((tag.as_bytes(), value)),
@@ -152,7 +168,7 @@ impl Arranger {
             });
             series_key::append(out, measurement.as_bytes(), tags);
         };
-        let record = |out: &mut Vec<u8>| {
+        let mut record = |out: &mut Vec<u8>| {
             let has = |column: usize| !matches!(row.get(column), Value::Null);
             out.extend_from_slice(opening);
             for member in members.iter() {
@@ -166,19 +182,68 @@ impl Arranger {
             }
             out.push(b'}');
         };
-        sorter.push(key, record)
+        scratch.clear();
+        scratch.push(NEWER);
+        record(scratch);
+        match older {
+            None => sorter.push(key, |out| out.extend_from_slice(scratch)),
+            Some((_, identity)) => {
+                let mut shown = Vec::new();
+                identity.append(&mut shown, &scratch[1..])?;
+                sorter.push(|out| out.extend(shown), |out| out.extend_from_slice(scratch))
+            }
+        }
     }
 
-    /// Writes the records of the instant that has ended.
+    /// Writes the records that the older dump has of instants before `until` of which no new record came.
+    fn pass_older(&mut self, until: Option<i64>, blocks: &SyncSender<Vec<u8>>) -> Result<bool, Error> {
+        while let Some(time) = self.older.as_ref().and_then(|(older, _)| older.time()) {
+            if until.is_some_and(|until| time >= until) {
+                break;
+            }
+            self.instant = Some(time);
+            if !self.close_instant(blocks)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Adds what the older dump has of the instant that ends. Not earlier: its rows may come once more.
+    fn push_older(&mut self) -> Result<(), Error> {
+        let (Some(instant), Some((older, identity))) = (self.instant, &mut self.older) else { return Ok(()) };
+        while let Some(record) = older.take(instant)? {
+            let mut shown = Vec::new();
+            identity.append(&mut shown, &record.text).map_err(spooling)?;
+            let text = |out: &mut Vec<u8>| {
+                out.push(OLDER);
+                out.extend_from_slice(&record.text);
+            };
+            self.sorter.push(|out| out.extend(shown), text).map_err(spooling)?;
+        }
+        Ok(())
+    }
+
+    /// Writes the records of the instant that has ended. An older record gives way to a new one with its key.
     fn close_instant(&mut self, blocks: &SyncSender<Vec<u8>>) -> Result<bool, Error> {
-        let Arranger { sorter, pages, previous_key, duplicates, .. } = self;
+        self.push_older()?;
+        let Arranger { sorter, pages, previous_key, duplicates, kept, .. } = self;
         previous_key.clear();
         let mut arrived = true;
-        let drained = sorter.drain(|key, record| {
+        let drained = sorter.drain(|key, marked| {
+            let (origin, record) = marked.split_at(1);
             // The measurement's name makes a key longer than nothing, so the first one differs from none.
-            *duplicates += u64::from(previous_key.as_slice() == key);
-            previous_key.clear();
-            previous_key.extend_from_slice(key);
+            let same = previous_key.as_slice() == key;
+            if origin == [OLDER] {
+                if same {
+                    return Ok(());
+                }
+                *kept += 1;
+            } else {
+                *duplicates += u64::from(same);
+                previous_key.clear();
+                previous_key.extend_from_slice(key);
+            }
             pages.add(record);
             if pages.waiting() >= BLOCK {
                 arrived = arrived && blocks.send(pages.take()).is_ok();

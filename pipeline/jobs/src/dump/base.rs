@@ -2,12 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use archive::{BackupManifest, Window};
+use archive::{BackupManifest, Night, NightState, Window};
 use chrono::{DateTime, Utc};
 use influx::Influx;
+use store::Store;
 
 use super::Config;
-use crate::wait::Told;
+use crate::wait::{self, Told};
 use crate::{Error, Event, Kind, Lock, Progress, loaded, lock};
 
 /// How often it is looked whether the night has been loaded.
@@ -29,6 +30,22 @@ pub(super) enum Base {
 }
 
 impl Base {
+    /// The night that the server holds, if it is a later one than asked for: that has the earlier day's records too, and
+    /// there may be no backup of that day. Else the night itself, waited for.
+    pub(super) async fn night(
+        config: &Config,
+        store: &dyn Store,
+        influx: &Influx,
+        night: &Night,
+        progress: &dyn Progress,
+    ) -> Result<Base, Error> {
+        let zone = config.calendar.time_zone;
+        if let Some(later) = later(store, influx, night).await {
+            return Ok(Base::Night(Box::new(wait::in_time_zone(later, zone)?)));
+        }
+        Ok(Base::Night(Box::new(wait::for_backup(store, night, zone, config.wait, progress).await?)))
+    }
+
     /// The server as it is.
     pub(super) async fn server(influx: &Influx) -> Result<Base, Error> {
         let mut databases = influx.databases().await?;
@@ -78,6 +95,14 @@ impl Base {
             .map(|shard| shard.snapshot_taken)
             .min()
             .unwrap_or(night.document.started)
+    }
+
+    /// The seal of the night.
+    pub(super) fn manifest(&self) -> Option<&BackupManifest> {
+        match self {
+            Base::Night(night) => Some(&night.document),
+            Base::Server { .. } => None,
+        }
     }
 
     /// SHA-256 of the manifest of the night.
@@ -142,6 +167,21 @@ impl Base {
         let url = influx.url();
         Err(Error::new(Kind::Passing, format!("cannot dump from {container}: {url} holds {holds}"))
             .hint("run nightshard-restore for this night first, or wait for it with --wait"))
+    }
+}
+
+/// The sealed night that the server holds, when its day comes after that of `night`. Whatever speaks against it will be
+/// said where the night itself is looked for.
+async fn later(store: &dyn Store, influx: &Influx, night: &Night) -> Option<archive::Loaded<BackupManifest>> {
+    let found = loaded::read(influx).await.ok()??;
+    if found.container == night.container {
+        return None;
+    }
+    match archive::night_state(store, &found.container).await {
+        Ok(NightState::Ready(held)) if held.sha256 == found.manifest_sha256 && held.document.night > night.day => {
+            Some(*held)
+        }
+        _ => None,
     }
 }
 

@@ -11,7 +11,7 @@ use super::json;
 const SUFFIX: &str = "::field";
 
 /// The columns of the query after `time`: the tags, then the fields, both in byte order.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Columns {
     tags: Vec<String>,
     fields: Vec<String>,

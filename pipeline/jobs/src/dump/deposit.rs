@@ -1,86 +1,199 @@
 //! A dump into the archive: object first, seal last, and never over the dump of something else.
 //!
 //! The names of a dump tell its measurement and its day. Two databases, or two policies of one, may have a measurement
-//! of the same name; the seal tells whose dump it is.
+//! of the same name; the seal tells whose dump it is. A dump that holds what the server may have lost is replaced under
+//! a record of both seals, old and new: whatever a killed run leaves, the next one finds which of the two objects
+//! is there, and gives it its seal back.
 
 use std::path::Path;
 
-use archive::records::DumpManifest;
+use archive::records::{DumpManifest, DumpReplacement};
 use archive::{Document, names};
 use chrono::TimeDelta;
-use store::{Body, Digests, Store};
+use futures_util::TryStreamExt;
+use store::{Body, Digester, Digests, Store, StoreExt};
+use tokio::io::AsyncWriteExt;
 
+use super::older::{Identity, Older};
 use super::schema::Origin;
+use super::task::Task;
 use super::{Dumped, Run};
 use crate::{Error, Kind};
 
+/// A dump in the spool.
+#[derive(Debug)]
+pub(super) struct Spooled<'a> {
+    pub(super) path: &'a Path,
+    pub(super) digests: &'a Digests,
+    /// All tags that the measurement has or had.
+    pub(super) tags: &'a [String],
+}
+
 impl Run {
-    /// Refuses when the archive holds a dump under this name that is of something else, or of what cannot be told.
-    /// An object without a seal is what an interrupted dump left, and may be replaced.
-    pub(super) async fn refuse_to_replace_another(
-        &self,
-        store: &dyn Store,
-        file: &str,
-        origin: &Origin,
-    ) -> Result<(), Error> {
-        let container = &self.night.container;
-        let seal = names::dump_manifest(container, file);
-        let held = match archive::read::<DumpManifest>(store, container, &seal).await {
-            Ok(held) => held.document,
-            Err(archive::Error::Missing { .. }) => return Ok(()),
-            Err(error @ archive::Error::Unreadable { .. }) => {
-                return Err(Error::from(error)
-                    .during(format!("cannot tell whose dump {file} would be replaced"))
-                    .hint(format!(
-                        "look at it; when that dump is not needed, remove {seal} and run the same command again"
-                    )));
-            }
-            Err(error) => return Err(error.into()),
+    /// The seal of the dump that the archive holds under this name. Refuses one that is of something else, or of what
+    /// cannot be told. An object without a seal is what an interrupted dump left, and may be replaced.
+    pub(super) async fn held(&self, store: &dyn Store, task: &Task) -> Result<Option<DumpManifest>, Error> {
+        let Task { container, file, origin, .. } = task;
+        let Some(held) = self.sealed(store, container, file).await? else { return Ok(None) };
+        let of = Origin {
+            database: held.database.clone(),
+            policy: held.retention_policy.clone(),
+            measurement: held.measurement.clone(),
         };
-        let held = Origin { database: held.database, policy: held.retention_policy, measurement: held.measurement };
-        if held == *origin {
-            return Ok(());
+        if of == *origin {
+            return Ok(Some(held));
         }
-        let message = format!("cannot dump {origin}: {container} holds a dump of {held} under the same name, {file}");
+        let message = format!("cannot dump {origin}: {container} holds a dump of {of} under the same name, {file}");
         Err(Error::new(Kind::Failed, message).hint(
             "the archive holds one dump of a measurement and day; dump the other one with --no-upload --output DIR",
         ))
     }
 
-    /// Stores the file and seals it. An older dump loses its seal before it is replaced.
+    /// The seal of a dump. One that was lost while the dump was being replaced is written again first.
+    pub(super) async fn sealed(
+        &self,
+        store: &dyn Store,
+        container: &str,
+        file: &str,
+    ) -> Result<Option<DumpManifest>, Error> {
+        let seal = names::dump_manifest(container, file);
+        let unreadable = |error: archive::Error, name: &str| match error {
+            error @ archive::Error::Unreadable { .. } => {
+                Error::from(error).during(format!("cannot tell whose dump {file} would be replaced")).hint(format!(
+                    "look at it; when that dump is not needed, remove {name} and run the same command again"
+                ))
+            }
+            error => error.into(),
+        };
+        let record = names::dump_replacement(container, file);
+        match archive::read::<DumpManifest>(store, container, &seal).await {
+            Ok(held) => {
+                // A run was killed before the old seal went, or after the new one came.
+                if store.find(container, &record).await?.is_some() {
+                    archive::remove(store, container, &record).await?;
+                }
+                return Ok(Some(held.document));
+            }
+            Err(archive::Error::Missing { .. }) => {}
+            Err(error) => return Err(unreadable(error, &seal)),
+        }
+        let replacement = match archive::read::<DumpReplacement>(store, container, &record).await {
+            Ok(replacement) => replacement.document,
+            Err(archive::Error::Missing { .. }) => return Ok(None),
+            Err(error) => return Err(unreadable(error, &record)),
+        };
+        let found = self.fetch(store, container, file, &self.spool.file("found")).await?;
+        let [before, after] = [replacement.before, replacement.after];
+        let Some(standing) = [after, before].into_iter().find(|seal| seal.sha256 == hex::encode(found.sha256)) else {
+            let object = names::dump(container, file);
+            let message =
+                format!("{object} is neither the dump that {record} says was there nor the one that was to come");
+            return Err(Error::new(Kind::Damage, message)
+                .hint(format!("look at it; when that dump is not needed, remove {record} and dump the day again")));
+        };
+        archive::seal(store, container, &seal, &standing).await?;
+        archive::remove(store, container, &record).await?;
+        Ok(Some(standing))
+    }
+
+    /// An older dump, fetched and checked; `tags` are all that its measurement has or had.
+    pub(super) async fn older(
+        &self,
+        store: &dyn Store,
+        task: &Task,
+        held: &DumpManifest,
+        tags: &[String],
+    ) -> Result<(Older, Identity), Error> {
+        let path = self.spool.file("older.json");
+        let found = self.fetch(store, &task.container, &task.file, &path).await?;
+        let (expected, found) = (&held.sha256, hex::encode(found.sha256));
+        if *expected != found {
+            let object = names::dump(&task.container, &task.file);
+            let message = format!("{object} is damaged: its SHA-256 is {found}, and its seal says {expected}");
+            return Err(Error::new(Kind::Damage, message)
+                .hint("its records may be lost: look for another copy, or remove its seal and dump the day again"));
+        }
+        let (identity, opened) = (Identity::new(&task.origin.measurement, tags.iter().cloned()), path.clone());
+        let older = tokio::task::spawn_blocking(move || Older::open(&opened)).await;
+        let older = older.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))?;
+        Ok((older, identity))
+    }
+
+    /// Brings an object of a dump into the spool; where there is none, the file is empty.
+    async fn fetch(&self, store: &dyn Store, container: &str, file: &str, path: &Path) -> Result<Digests, Error> {
+        let failed = |error: std::io::Error| Error::io(format!("write {}", path.display()), &error);
+        let mut target = tokio::fs::File::create(path).await.map_err(failed)?;
+        let mut digester = Digester::new(None);
+        match store.get(container, &names::dump(container, file), None).await {
+            Ok(mut download) => {
+                while let Some(piece) = download.stream.try_next().await? {
+                    digester.update(&piece);
+                    target.write_all(&piece).await.map_err(failed)?;
+                }
+            }
+            Err(store::Error::NotFound { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+        target.flush().await.map_err(failed)?;
+        Ok(digester.finish())
+    }
+
+    /// Stores the file and seals it. An older dump loses its seal before it is replaced; `held` is one that could not be
+    /// made again.
     pub(super) async fn store(
         &self,
         store: &dyn Store,
-        file: &str,
-        path: &Path,
-        digests: &Digests,
+        task: &Task,
+        spooled: &Spooled<'_>,
+        held: Option<DumpManifest>,
         dumped: &mut Dumped,
     ) -> Result<(), Error> {
-        let container = &self.night.container;
+        let Task { container, file, .. } = task;
+        let Spooled { path, digests, .. } = *spooled;
         let (object, seal) = (names::dump(container, file), names::dump_manifest(container, file));
+        let replacement = names::dump_replacement(container, file);
+        dumped.object = (digests.bytes > 0).then(|| object.clone());
+        let manifest = self.manifest(task, spooled, dumped);
+        let replaces = held.is_some();
+        if self.base.manifest().is_some_and(|night| night.container != *container) {
+            store.create_container(container).await?;
+        }
+        if let Some(before) = held {
+            let format = DumpReplacement::FORMAT.to_owned();
+            let record = DumpReplacement { format, before, after: manifest.clone() };
+            archive::seal(store, container, &replacement, &record).await?;
+        }
         archive::remove(store, container, &seal).await?;
         if digests.bytes > 0 {
             store.put(container, &object, &Body::from_file(path, digests.clone())).await?;
-            dumped.object = Some(object);
         } else {
             match store.delete_with_segments(container, &object).await {
                 Ok(()) | Err(store::Error::NotFound { .. }) => {}
                 Err(error) => return Err(error.into()),
             }
         }
-        let manifest = DumpManifest {
+        archive::seal(store, container, &seal, &manifest).await?;
+        if replaces {
+            archive::remove(store, container, &replacement).await?;
+        }
+        Ok(())
+    }
+
+    fn manifest(&self, task: &Task, spooled: &Spooled<'_>, dumped: &Dumped) -> DumpManifest {
+        let Spooled { digests, tags, .. } = *spooled;
+        DumpManifest {
             format: DumpManifest::FORMAT.to_owned(),
-            night: self.night.day,
-            time_zone: self.config.calendar.time_zone.to_string(),
+            night: task.night,
+            time_zone: task.time_zone.clone(),
             writer: self.config.place.writer.clone(),
             measurement: dumped.measurement.clone(),
             database: dumped.database.clone(),
             retention_policy: dumped.retention_policy.clone(),
-            window_start: self.window.start,
-            window_end: self.window.end,
+            window_start: task.window.start,
+            window_end: task.window.end,
             object: dumped.object.clone(),
             encoding: "json".to_owned(),
-            page_size: self.config.page_size as u64,
+            page_size: task.page_size as u64,
             records: dumped.records,
             pages: dumped.pages,
             bytes: digests.bytes,
@@ -89,11 +202,11 @@ impl Run {
             covered_until: dumped.covered_until,
             open: dumped.open,
             backup_manifest_sha256: self.base.manifest_sha256().map(str::to_owned),
+            tags: tags.to_vec(),
+            kept: dumped.kept,
             started: self.now,
             sealed: self.now + TimeDelta::from_std(self.begun.elapsed()).unwrap_or_default(),
             warnings: dumped.warnings.clone(),
-        };
-        archive::seal(store, container, &seal, &manifest).await?;
-        Ok(())
+        }
     }
 }

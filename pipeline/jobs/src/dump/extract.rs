@@ -24,6 +24,7 @@ use tokio::task::{JoinHandle, spawn_blocking};
 
 use super::arrange::{Arranged, Arranger, Message};
 use super::columns::Columns;
+use super::older::{Identity, Older};
 use super::schema::Origin;
 use crate::{Error, Event, Interrupt, Kind, Progress};
 
@@ -61,10 +62,11 @@ pub(super) struct Extracted {
     pub(super) digests: Digests,
 }
 
-/// Writes the pages of a measurement to the file `path`. When it is interrupted, its threads end before it does.
+/// Writes the pages of a measurement to the file `path`, with what only the older dump has. When it is interrupted, its threads end before it does.
 pub(super) async fn extract(
     influx: &Influx,
     request: &Request<'_>,
+    older: Option<(Older, Identity)>,
     path: &Path,
     interrupt: &Interrupt,
     progress: &dyn Progress,
@@ -73,7 +75,7 @@ pub(super) async fn extract(
     let (blocks, blocks_out) = mpsc::sync_channel(BLOCKS);
     let spool = path.parent().unwrap_or(Path::new("."));
     let (measurement, columns) = (&request.origin.measurement, request.columns);
-    let arranger = Arranger::new(measurement, columns, request.page_size, request.buffer_bytes, spool);
+    let arranger = Arranger::new(measurement, columns, older, request.page_size, request.buffer_bytes, spool);
     let arranging = spawn_blocking(move || arranger.run(rows_out, &blocks));
     let (target, segment_size) = (path.to_owned(), request.segment_size);
     let writing = spawn_blocking(move || write(target, blocks_out, segment_size));

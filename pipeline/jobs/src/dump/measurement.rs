@@ -1,69 +1,107 @@
 //! One measurement: from the server into the archive, sealed, and into a folder.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use archive::names;
+use archive::records::DumpManifest;
+use store::Store;
 
 use super::arrange::Arranged;
+use super::deliver::deliver;
+use super::deposit::Spooled;
 use super::extract::{Extracted, Request, extract};
+use super::older::{Identity, Older};
 use super::schema::{Origin, Schema};
+use super::task::Task;
 use super::{Dumped, Run, schema, spans};
-use crate::{Error, Event, Kind};
+use crate::{Error, Event, Kind, Lock};
 
 /// So many measurements are named to someone who asked for one that is not there.
 const SHOWN: usize = 20;
 
-impl Run {
-    /// Dumps one measurement.
-    pub(super) async fn dump(&self, measurement: &str) -> Result<Dumped, Error> {
-        let origin = Origin {
-            database: self.database.clone(),
-            policy: self.policy.clone(),
-            measurement: measurement.to_owned(),
-        };
+/// A dump, and what the server no longer had of an older one.
+#[derive(Debug)]
+pub(super) struct Made {
+    pub(super) dumped: Dumped,
+    pub(super) lacking: Option<String>,
+}
 
-        let file = names::dump_file(measurement, self.window, self.config.calendar.time_zone, "json");
+impl Run {
+    /// Makes one dump.
+    pub(super) async fn dump(&self, task: &Task) -> Result<Made, Error> {
+        let Task { origin, file, .. } = task;
         let store = self.store.as_deref().filter(|_| self.config.upload);
-        if let Some(store) = store {
-            self.refuse_to_replace_another(store, &file, &origin).await?;
-        }
-        self.progress.report(Event::Step(&format!("dumping {measurement}")));
+        let _lock = match store {
+            Some(store) => Some(Lock::exclusive(&self.config.place.locks, &lock_name(store, origin))?),
+            None => None,
+        };
+        let held = match store {
+            Some(store) => self.held(store, task).await?,
+            None => None,
+        };
 
         // 1. What it consists of, and until when the server holds everything.
         let date = self.influx.ping().await?.date;
-        let schema = match schema::read(&self.influx, &origin).await? {
+        let covered_until = self.base.covered_until(&origin.database, &origin.policy, task.window, date);
+        let held = match held {
+            Some(held) if held.covered_until > covered_until => return Ok(left_alone(held)),
+            // What was made from the same backup can be made again; what holds more than that cannot.
+            Some(held) if held.kept == 0 && held.covered_until == covered_until => None,
+            held => held,
+        };
+        let (step, day) =
+            if task.completes { ("completing", task.night.to_string()) } else { ("dumping", String::new()) };
+        self.progress.report(Event::Step(format!("{step} {} {day}", origin.measurement).trim_end()));
+        let schema = match self.schema(task).await? {
             Some(schema) => schema,
-            None => return Err(self.missing(&origin).await?),
+            None if task.completes => Schema::default(),
+            None => return Err(self.missing(origin).await?),
         };
         let mut warnings = schema.warnings();
-        if self.config.retention_policy.is_none() {
-            let others = schema::elsewhere(&self.influx, &origin, &self.policies).await?;
+        if self.config.retention_policy.is_none() && !task.completes {
+            let others = schema::elsewhere(&self.influx, origin, &self.policies).await?;
             warnings.extend(others.iter().map(|other| {
                 format!("it exists in the retention policy {other} too, which was not dumped (--retention-policy)")
             }));
         }
 
-        // 2. Its records into the spool, with the night read again when they are all there.
+        // 2. Its records into the spool, and those of an older dump, with the night read again when they are all there.
         let path = self.spool.file("dump.json");
-        let cuts = spans::cuts(&self.influx, &origin, self.span, &schema.mixed).await?;
-        let extracted = self.extract(&origin, &schema, &cuts, &path).await;
-        self.base.check(&self.influx, &self.database).await?;
+        let mut tags = schema.columns.tags().to_vec();
+        let older = match (store, &held) {
+            (Some(store), Some(held)) => {
+                tags.extend(held.tags.iter().cloned());
+                Some(self.older(store, task, held, &tags).await?)
+            }
+            _ => None,
+        };
+        let cuts = spans::cuts(&self.influx, origin, task.span, &schema.mixed).await?;
+        let extracted = self.extract(task, &schema, &cuts, older, &path).await;
+        self.base.check(&self.influx, &origin.database).await?;
         let Extracted { arranged, digests } = extracted?;
         warnings.extend(losses(&arranged));
-        let now = schema::read(&self.influx, &origin).await?;
-        let mixed = now.as_ref().map_or(&[][..], |now| &now.mixed);
-        if mixed != schema.mixed || spans::cuts(&self.influx, &origin, self.span, mixed).await? != cuts {
+        let now = self.schema(task).await?.unwrap_or_default();
+        if now.mixed != schema.mixed || spans::cuts(&self.influx, origin, task.span, &now.mixed).await? != cuts {
             let message = format!("cannot dump {origin}: its fields got other types or shards while it was read");
             return Err(Error::new(Kind::Failed, message).hint("run the same command again"));
         }
-        if now.is_none_or(|now| now.columns != schema.columns) {
+        if now.columns != schema.columns {
             warnings.push("tags or fields came while it was being dumped, which are not in it".to_owned());
         }
+        warnings.extend(
+            self.base
+                .manifest()
+                .filter(|night| night.night != task.night)
+                .map(|night| format!("read from the night {}, which the intermediary held", night.container)),
+        );
+        let lacking = lacking(task, held.as_ref(), arranged.kept);
+        warnings.extend(lacking.clone());
 
         // 3. Archive, seal, local copy.
-        let covered_until = self.base.covered_until(&self.database, &self.policy, self.window, date);
+        tags.sort_unstable();
+        tags.dedup();
         let mut dumped = Dumped {
-            measurement: measurement.to_owned(),
+            night: task.night,
+            measurement: origin.measurement.clone(),
             database: origin.database.clone(),
             retention_policy: origin.policy.clone(),
             object: None,
@@ -73,18 +111,24 @@ impl Run {
             bytes: digests.bytes,
             sha256: hex::encode(digests.sha256),
             covered_until,
-            open: covered_until < self.window.end,
+            open: covered_until < task.window.end,
+            kept: arranged.kept,
             spills: arranged.spills,
             warnings,
         };
         let _unbroken = self.unbroken.lock().await;
         if let Some(store) = store {
-            // Another dump may have come to its end meanwhile.
-            self.refuse_to_replace_another(store, &file, &origin).await?;
-            self.store(store, &file, &path, &digests, &mut dumped).await?;
+            // Another dump may have come to its end meanwhile, on another machine.
+            let now = self.held(store, task).await?;
+            if held.is_some() && now != held {
+                let message = format!("cannot dump {origin}: {file} was replaced meanwhile by another run");
+                return Err(Error::new(Kind::Failed, message).hint("run the same command again"));
+            }
+            let spooled = Spooled { path: &path, digests: &digests, tags: &tags };
+            self.store(store, task, &spooled, held, &mut dumped).await?;
         }
         if let Some(output) = &self.config.output {
-            dumped.file = deliver(&path, output, &file, digests.bytes).await?;
+            dumped.file = deliver(&path, output, file, digests.bytes).await?;
         }
         match std::fs::remove_file(&path) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
@@ -92,24 +136,39 @@ impl Run {
             }
             _ => {}
         }
-        self.progress.report(Event::Done { name: &file, bytes: digests.bytes });
-        Ok(dumped)
+        self.progress.report(Event::Done { name: file, bytes: digests.bytes });
+        Ok(Made { dumped, lacking })
     }
 
-    async fn extract(&self, origin: &Origin, schema: &Schema, cuts: &[i64], path: &Path) -> Result<Extracted, Error> {
+    /// What the measurement consists of; `None` when it is not there, or its policy is not.
+    async fn schema(&self, task: &Task) -> Result<Option<Schema>, Error> {
+        if !self.policies.contains(&task.origin.policy) {
+            return Ok(None);
+        }
+        schema::read(&self.influx, &task.origin).await
+    }
+
+    async fn extract(
+        &self,
+        task: &Task,
+        schema: &Schema,
+        cuts: &[i64],
+        older: Option<(Older, Identity)>,
+        path: &Path,
+    ) -> Result<Extracted, Error> {
         // Without a field there is nothing that a query could select.
         let cuts = if schema.columns.fields().is_empty() { &[] } else { cuts };
         let request = Request {
-            origin,
+            origin: &task.origin,
             columns: &schema.columns,
             cuts,
-            page_size: self.config.page_size,
+            page_size: task.page_size,
             buffer_bytes: self.config.buffer_bytes,
             segment_size: self.store.as_ref().and_then(|store| store.segment_size()),
         };
         // It hears of an interruption itself: its threads must have ended before the spool goes.
         let _unbroken = self.unbroken.lock().await;
-        extract(&self.influx, &request, path, &self.config.interrupt, self.progress.as_ref()).await
+        extract(&self.influx, &request, older, path, &self.config.interrupt, self.progress.as_ref()).await
     }
 
     /// The error that a measurement does not exist, with what does.
@@ -133,6 +192,29 @@ impl Run {
     }
 }
 
+/// Runs on one machine take turns at a measurement, whatever their days: each may complete what another one makes.
+fn lock_name(store: &dyn Store, Origin { database, policy, measurement }: &Origin) -> String {
+    format!("dump-{database}-{policy}-{measurement}-{}", store.location())
+}
+
+/// A dump in the archive that was completed from a later night than this run has.
+fn left_alone(held: DumpManifest) -> Made {
+    let mut dumped = Dumped::of(held);
+    dumped.warnings.push("the archive holds one from a later night already, which stays".to_owned());
+    Made { dumped, lacking: None }
+}
+
+/// What is to be told of records that the server has lost since the older dump was made.
+fn lacking(task: &Task, held: Option<&DumpManifest>, kept: u64) -> Option<String> {
+    let held = held.filter(|held| kept > held.kept)?;
+    let Task { origin, night, .. } = task;
+    let until = held.covered_until.format("%Y-%m-%d %H:%M:%S UTC");
+    Some(format!(
+        "{origin} on {night}: a retention policy or a delete took {kept} records from the database; they are kept as they \
+         were dumped, but others of that kind which came after {until} cannot be known"
+    ))
+}
+
 /// What a person should know of values that are not as they were.
 fn losses(arranged: &Arranged) -> Vec<String> {
     let told = [
@@ -141,45 +223,4 @@ fn losses(arranged: &Arranged) -> Vec<String> {
         (arranged.duplicates, "records have the time and the tags of another one"),
     ];
     told.into_iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")).collect()
-}
-
-/// Puts the spooled file into a folder, whole or not at all; one that is there is replaced, also by nothing.
-async fn deliver(spooled: &Path, folder: &Path, name: &str, bytes: u64) -> Result<Option<PathBuf>, Error> {
-    let (spooled, folder, target) = (spooled.to_owned(), folder.to_owned(), folder.join(name));
-    let delivered = tokio::task::spawn_blocking(move || {
-        use std::os::unix::fs::PermissionsExt;
-
-        if bytes == 0 {
-            return match std::fs::remove_file(&target) {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err((target, error)),
-                _ => Ok(None),
-            };
-        }
-        let write = || {
-            // As any new file: the user's umask decides who may read it.
-            let permissions = std::fs::Permissions::from_mode(0o666);
-            let mut file =
-                tempfile::Builder::new().prefix(".nightshard-").permissions(permissions).tempfile_in(&folder)?;
-            let permissions = file.as_file().metadata()?.permissions();
-            match std::fs::rename(&spooled, file.path()) {
-                Ok(()) => {
-                    *file.as_file_mut() = std::fs::File::open(file.path())?;
-                    file.as_file().set_permissions(permissions)?;
-                }
-                Err(error) if error.kind() == std::io::ErrorKind::CrossesDevices => {
-                    std::io::copy(&mut std::fs::File::open(&spooled)?, &mut file)?;
-                }
-                Err(error) => return Err(error),
-            }
-            file.as_file().sync_all()?;
-            file.persist(&target)?;
-            std::fs::File::open(&folder)?.sync_all()
-        };
-        match write() {
-            Ok(()) => Ok(Some(target)),
-            Err(error) => Err((target, error)),
-        }
-    });
-    let delivered = delivered.await.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()));
-    delivered.map_err(|(target, error)| Error::io(format!("write {}", target.display()), &error))
 }

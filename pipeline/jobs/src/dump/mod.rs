@@ -10,10 +10,13 @@
 mod arrange;
 mod base;
 mod columns;
+mod complete;
+mod deliver;
 mod deposit;
 mod extract;
 mod json;
 mod measurement;
+mod older;
 mod outcome;
 mod pages;
 mod refusals;
@@ -21,12 +24,13 @@ mod schema;
 mod series_key;
 mod sorter;
 mod spans;
+mod task;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use archive::{Calendar, Date, Night, Window};
+use archive::{Calendar, Date};
 use chrono::{DateTime, Utc};
 use futures_util::FutureExt;
 use influx::Influx;
@@ -35,8 +39,9 @@ use tokio::sync::Mutex;
 
 pub use outcome::{Dumped, Outcome};
 
-use crate::{Error, Interrupt, Kind, Place, Progress, Spool, wait};
+use crate::{Error, Interrupt, Kind, Place, Progress, Spool};
 use base::Base;
+use task::Task;
 
 /// What a dump is to do.
 #[derive(Debug, Clone)]
@@ -72,17 +77,12 @@ struct Run {
     config: Config,
     now: DateTime<Utc>,
     begun: Instant,
-    night: Night,
-    window: Window,
-    /// The window as InfluxDB counts it.
-    span: [i64; 2],
     store: Option<Arc<dyn Store>>,
     influx: Influx,
     spool: Spool,
     base: Base,
     database: String,
-    policy: String,
-    /// The other policies of the database.
+    /// The policies of the database.
     policies: Vec<String>,
     progress: Arc<dyn Progress>,
     /// Held by what must come to its own end also when the dump is asked to end.
@@ -133,15 +133,12 @@ async fn work(
     // 1. The night, and the server that holds it.
     let night = config.calendar.night(config.date, now)?;
     let window = config.calendar.window(night.day)?;
-    let span = spans::span(night.day, window)?;
+    spans::span(night.day, window)?;
     if let Some(output) = &config.output {
         refusals::output(output)?;
     }
     let base = match &store {
-        Some(store) => {
-            let zone = config.calendar.time_zone;
-            Base::Night(Box::new(wait::for_backup(store.as_ref(), &night, zone, config.wait, progress.as_ref()).await?))
-        }
+        Some(store) => Base::night(&config, store.as_ref(), &influx, &night, progress.as_ref()).await?,
         None => Base::server(&influx).await?,
     };
     let database = base.database(config.database.as_deref())?;
@@ -149,49 +146,48 @@ async fn work(
     influx.ping().await?;
     let (policy, policies) = policy(&influx, &database, config.retention_policy.as_deref()).await?;
     let spool = Spool::open(&config.place.spool)?;
-    let run = Run {
-        config,
-        now,
-        begun,
-        night,
-        window,
-        span,
-        store,
-        influx,
-        spool,
-        base,
-        database,
-        policy,
-        policies,
-        progress,
-        unbroken,
-    };
+    let run = Run { config, now, begun, store, influx, spool, base, database, policies, progress, unbroken };
 
     // 2. One measurement after the other; one that fails does not keep the others.
     let mut outcome = Outcome {
-        night: run.night.day,
-        container: run.store.as_ref().map(|_| run.night.container.clone()),
+        night: night.day,
+        container: run.store.as_ref().map(|_| night.container.clone()),
         dumps: Vec::new(),
+        completed: Vec::new(),
         failures: Vec::new(),
         seconds: 0.0,
     };
     for measurement in &measurements {
-        match run.dump(measurement).await {
-            Ok(dumped) => outcome.dumps.push(dumped),
-            Err(_) if run.config.interrupt.requested().now_or_never().is_some() => return Err(Error::interrupted()),
+        match run.dump(&Task::new(&run, &night, window, &policy, measurement)?).await {
+            Ok(dumped) => {
+                outcome.failures.extend(dumped.lacking.clone());
+                outcome.dumps.push(dumped.dumped);
+            }
+            Err(_) if run.interrupted() => return Err(Error::interrupted()),
             // Of a single measurement there is no rest; and what has come to the server concerns them all.
             Err(error) if measurements.len() == 1 || error.kind() == Kind::Passing => return Err(error),
-            Err(error) => {
-                let hint = error.hint_text().map(|hint| format!(" ({hint})")).unwrap_or_default();
-                outcome.failures.push(format!("{error}{hint}"));
-            }
+            Err(error) => outcome.failures.push(failure(&error)),
         }
     }
+
+    // 3. The days before, of which the backups that their dumps were made from had not seen the end.
+    run.complete(&mut outcome).await?;
     outcome.seconds = begun.elapsed().as_secs_f64();
     Ok(outcome)
 }
 
-/// The policy to read, and all others.
+impl Run {
+    fn interrupted(&self) -> bool {
+        self.config.interrupt.requested().now_or_never().is_some()
+    }
+}
+
+/// An error as one line among others.
+fn failure(error: &Error) -> String {
+    error.hint_text().map_or(error.to_string(), |hint| format!("{error} ({hint})"))
+}
+
+/// The policy to read, and all that there are.
 async fn policy(influx: &Influx, database: &str, asked: Option<&str>) -> Result<(String, Vec<String>), Error> {
     let policies = influx.retention_policies(database).await?;
     let found = policies.iter().find(|policy| asked.map_or(policy.default, |asked| policy.name == asked));
@@ -204,5 +200,5 @@ async fn policy(influx: &Influx, database: &str, asked: Option<&str>) -> Result<
         let names = all().collect::<Vec<_>>().join(", ");
         return Err(Error::new(Kind::Usage, message).hint(format!("there are: {names}; see --retention-policy")));
     };
-    Ok((found.name.clone(), all().filter(|name| *name != found.name).collect()))
+    Ok((found.name.clone(), all().collect()))
 }

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use archive::records::DumpManifest;
 use chrono::{DateTime, NaiveDate, Utc};
 use serde::Serialize;
 
@@ -14,7 +15,9 @@ pub struct Outcome {
     pub container: Option<String>,
     /// The measurements that were dumped.
     pub dumps: Vec<Dumped>,
-    /// The measurements that were not, each with its error.
+    /// Dumps of earlier days that were open and hold more now.
+    pub completed: Vec<Dumped>,
+    /// What was not dumped or completed, each with its error, and what a server no longer had of an earlier dump.
     pub failures: Vec<String>,
     /// How long it took, in seconds.
     pub seconds: f64,
@@ -23,6 +26,8 @@ pub struct Outcome {
 /// A measurement that was dumped.
 #[derive(Debug, Clone, Serialize)]
 pub struct Dumped {
+    /// The day of its records.
+    pub night: NaiveDate,
     /// Its name.
     pub measurement: String,
     /// Its database.
@@ -45,6 +50,8 @@ pub struct Dumped {
     pub covered_until: DateTime<Utc>,
     /// Whether that lies before the end of the day.
     pub open: bool,
+    /// Records among all that only an earlier dump of the day still had.
+    pub kept: u64,
     /// How many times the records of one instant were too many for the memory, and went through the spool.
     pub spills: u64,
     /// What a person should know about it.
@@ -57,30 +64,62 @@ impl Outcome {
     pub fn summary(&self) -> String {
         let mut lines = Vec::new();
         for dump in &self.dumps {
-            let Dumped { measurement, records, pages, bytes, .. } = dump;
-            let place = match (&dump.object, &dump.file) {
-                (Some(object), Some(file)) => format!("{object} and {}", file.display()),
-                (Some(object), None) => object.clone(),
-                (None, Some(file)) => file.display().to_string(),
-                (None, None) => self.night.to_string(),
-            };
-            lines.push(match records {
-                0 => format!("{measurement}: no records on {}", self.night),
-                _ => format!("{measurement}: {records} records on {pages} pages, {bytes} bytes, in {place}"),
-            });
-            if dump.open {
-                let until = dump.covered_until.format("%Y-%m-%d %H:%M:%S UTC");
-                lines.push(format!("{measurement}: holds what was written until {until}; the day went on after that"));
-            }
+            dump.say(&mut lines);
+        }
+        for dump in &self.completed {
+            let Dumped { measurement, night, records, .. } = dump;
+            lines.push(format!("{measurement}: completed {night}, which has {records} records now"));
             lines.extend(dump.warnings.iter().map(|warning| format!("warning: {measurement}: {warning}")));
         }
         lines.extend(self.failures.iter().map(|failure| format!("failed: {failure}")));
         lines.join("\n")
     }
 
-    /// The measurements that were not dumped, each with its error.
+    /// What makes the run one that did not do all it should.
     #[must_use]
     pub fn failures(&self) -> &[String] {
         &self.failures
+    }
+}
+
+impl Dumped {
+    /// What a seal in the archive says.
+    pub(super) fn of(seal: DumpManifest) -> Dumped {
+        Dumped {
+            night: seal.night,
+            measurement: seal.measurement,
+            database: seal.database,
+            retention_policy: seal.retention_policy,
+            object: seal.object,
+            file: None,
+            records: seal.records,
+            pages: seal.pages,
+            bytes: seal.bytes,
+            sha256: seal.sha256,
+            covered_until: seal.covered_until,
+            open: seal.open,
+            kept: seal.kept,
+            spills: 0,
+            warnings: seal.warnings,
+        }
+    }
+
+    fn say(&self, lines: &mut Vec<String>) {
+        let Dumped { measurement, night, records, pages, bytes, .. } = self;
+        let place = match (&self.object, &self.file) {
+            (Some(object), Some(file)) => format!("{object} and {}", file.display()),
+            (Some(object), None) => object.clone(),
+            (None, Some(file)) => file.display().to_string(),
+            (None, None) => night.to_string(),
+        };
+        lines.push(match records {
+            0 => format!("{measurement}: no records on {night}"),
+            _ => format!("{measurement}: {records} records on {pages} pages, {bytes} bytes, in {place}"),
+        });
+        if self.open {
+            let until = self.covered_until.format("%Y-%m-%d %H:%M:%S UTC");
+            lines.push(format!("{measurement}: holds what was written until {until}; the day went on after that"));
+        }
+        lines.extend(self.warnings.iter().map(|warning| format!("warning: {measurement}: {warning}")));
     }
 }

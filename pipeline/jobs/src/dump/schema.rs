@@ -32,7 +32,7 @@ pub(super) struct Origin {
 }
 
 /// Its tags and fields.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Schema {
     pub(super) columns: Columns,
     /// Fields that have several types.

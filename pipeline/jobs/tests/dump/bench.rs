@@ -49,6 +49,8 @@ pub(crate) struct Seal {
     pub(crate) covered_until: String,
     pub(crate) open: bool,
     pub(crate) backup_manifest_sha256: Option<String>,
+    pub(crate) tags: Vec<String>,
+    pub(crate) kept: u64,
     pub(crate) started: String,
     pub(crate) sealed: String,
     pub(crate) warnings: Vec<String>,
@@ -226,7 +228,7 @@ pub(crate) fn now() -> DateTime<Utc> {
     "2016-06-12T00:30:00Z".parse().unwrap()
 }
 
-/// What a backup of the night would have sealed: a shard of the week, taken five minutes before the day's end.
+/// What a backup of the night would have sealed: a shard of the week, taken five minutes before the end of its day.
 fn manifest(night: &str, time_zone: Tz, databases: &[&str]) -> BackupManifest {
     let at = |text: &str| -> DateTime<Utc> { text.parse().unwrap() };
     let shard = |database: &&str| StoredObject {
@@ -240,7 +242,7 @@ fn manifest(night: &str, time_zone: Tz, databases: &[&str]) -> BackupManifest {
             shard_id: 1,
             starts: Some(at("2016-06-06T00:00:00Z")),
             ends: at("2016-06-13T00:00:00Z"),
-            snapshot_taken: at("2016-06-11T23:55:02Z"),
+            snapshot_taken: at(&format!("{night}T23:55:02Z")),
             files: Vec::new(),
             warnings: Vec::new(),
         }),
@@ -260,8 +262,8 @@ fn manifest(night: &str, time_zone: Tz, databases: &[&str]) -> BackupManifest {
             snapshot_address: "db1:8088".to_owned(),
             data_directory: "/var/lib/influxdb/data".to_owned(),
         },
-        started: at("2016-06-11T23:55:00Z"),
-        sealed: at("2016-06-11T23:56:00Z"),
+        started: at(&format!("{night}T23:55:00Z")),
+        sealed: at(&format!("{night}T23:56:00Z")),
         databases: databases.iter().map(|&name| name.to_owned()).collect(),
         objects: databases.iter().map(shard).collect(),
         warnings: Vec::new(),

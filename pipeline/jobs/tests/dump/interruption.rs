@@ -81,10 +81,10 @@ async fn a_dump_that_is_being_stored_is_sealed_before_the_end() {
             let written = [format!("delete {seal}"), format!("put {object}"), format!("put {seal}")];
             assert_eq!(*writes.seen.lock().unwrap(), written);
             assert!(bench.text(&object).await.contains("1.0"));
+            // A single one may have been all that there was to do; of two the second is missing.
             match ended {
-                // Everything that was to be done has been done.
                 Ok(outcome) => assert_eq!((measurements, outcome.dumps.len()), (&["m"][..], 1)),
-                Err(error) => assert_eq!((measurements, error.to_string().as_str()), (&["m", "n"][..], "interrupted")),
+                Err(error) => assert_eq!(error.to_string(), "interrupted"),
             }
         }
     }

@@ -9,6 +9,7 @@ mod impostor;
 mod interruption;
 mod names;
 mod nights;
+mod open;
 mod points;
 mod refusals;
 mod shards;

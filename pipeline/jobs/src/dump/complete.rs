@@ -1,0 +1,120 @@
+//! The open dumps of earlier days.
+//!
+//! A backup that starts at 23:55 cannot hold the day's last minutes, so the dump that is made from it is open. A later
+//! night has them: each run looks for the open dumps of the days before the night that the server holds, and makes
+//! them anew from it. What only the open dump has stays in it.
+
+use archive::records::DumpManifest;
+use archive::{BackupManifest, Window, names};
+use chrono::{Days, NaiveDate};
+use store::{Store, StoreExt};
+
+use super::task::Task;
+use super::{Outcome, Run, failure};
+use crate::{Error, Event, Kind};
+
+/// So many days before the night that the server holds are looked through.
+const DAYS: u64 = 14;
+
+impl Run {
+    /// Completes the open dumps of the last days. Whatever stands in the way of one does not keep the others.
+    pub(super) async fn complete(&self, outcome: &mut Outcome) -> Result<(), Error> {
+        let (Some(store), Some(night)) = (&self.store, self.base.manifest()) else { return Ok(()) };
+        if !self.config.upload {
+            return Ok(());
+        }
+        for back in 0..=DAYS {
+            let Some(day) = night.night.checked_sub_days(Days::new(back)) else { break };
+            match self.complete_day(store.as_ref(), night, day, outcome).await {
+                Err(_) if self.interrupted() => return Err(Error::interrupted()),
+                Err(error) => {
+                    outcome.failures.push(failure(&error.during(format!("cannot complete the dumps of {day}"))));
+                    // The server holds another night now, or the archive does not answer: so it is with all others.
+                    return Ok(());
+                }
+                Ok(()) => {}
+            }
+        }
+        Ok(())
+    }
+
+    async fn complete_day(
+        &self,
+        store: &dyn Store,
+        night: &BackupManifest,
+        day: NaiveDate,
+        outcome: &mut Outcome,
+    ) -> Result<(), Error> {
+        let container = self.config.calendar.pattern.container(day);
+        let listed = match store.list_all(&container, &names::manifests_prefix(&container)).await {
+            Ok(listed) => listed,
+            Err(store::Error::NotFound { .. }) => return Ok(()),
+            Err(error) => return Err(error.into()),
+        };
+        // A dump has a seal, or the record of its replacement, or both for a moment.
+        let files = listed.iter().filter_map(|entry| names::dump_of_manifest(&container, &entry.name));
+        let mut files: Vec<&str> = files.collect();
+        files.sort_unstable();
+        files.dedup();
+        let mut ours = None;
+        for file in files {
+            let seal = match self.sealed(store, &container, file).await {
+                Ok(Some(seal)) => seal,
+                Ok(None) => continue,
+                Err(error) if error.kind() == Kind::Passing => return Err(error),
+                Err(error) => {
+                    outcome.failures.push(failure(&error));
+                    continue;
+                }
+            };
+            if !self.gains(night, &seal) {
+                continue;
+            }
+            if ours.is_none() {
+                ours = Some(self.is_of_same_source(store, night, &container).await?);
+            }
+            if ours == Some(false) {
+                let host = &night.source.host;
+                let text = format!("{file} is not completed: {container} is not a night of {host}");
+                self.progress.report(Event::Warning(&text));
+                continue;
+            }
+            match self.dump(&Task::completion(&container, file, &seal)?).await {
+                Ok(done) => {
+                    outcome.failures.extend(done.lacking);
+                    outcome.completed.push(done.dumped);
+                }
+                Err(error) if error.kind() == Kind::Passing || self.interrupted() => return Err(error),
+                // Another run is at this very measurement, and completes it.
+                Err(error) if error.kind() == Kind::Locked => {}
+                Err(error) => {
+                    outcome.failures.push(failure(&error.during(format!("cannot complete {container}/{file}"))));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the dump is open, and the night that the server holds knows more.
+    fn gains(&self, night: &BackupManifest, seal: &DumpManifest) -> bool {
+        let window = Window { start: seal.window_start, end: seal.window_end };
+        let covered_until = self.base.covered_until(&seal.database, &seal.retention_policy, window, self.now);
+        // Only of the databases that the intermediary holds it can be asked.
+        seal.open && seal.database == self.database && seal.covered_until < covered_until && seal.night <= night.night
+    }
+
+    /// Whether the backup of a container, where there is one, is of the server of which this night is.
+    async fn is_of_same_source(
+        &self,
+        store: &dyn Store,
+        night: &BackupManifest,
+        container: &str,
+    ) -> Result<bool, Error> {
+        let backup = names::backup_manifest(container);
+        match archive::read::<BackupManifest>(store, container, &backup).await {
+            Ok(held) => Ok(held.document.source.cluster_id == night.source.cluster_id),
+            Err(archive::Error::Missing { .. }) => Ok(true),
+            Err(error) => Err(error.into()),
+        }
+    }
+}

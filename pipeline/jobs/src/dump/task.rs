@@ -1,0 +1,77 @@
+//! What one dump is of, and where it goes.
+
+use archive::records::DumpManifest;
+use archive::{Night, Window, names};
+use chrono::NaiveDate;
+
+use super::schema::Origin;
+use super::{Run, spans};
+use crate::Error;
+
+/// A window of a measurement, and the place of its dump in the archive.
+#[derive(Debug)]
+pub(super) struct Task {
+    /// The container of the day.
+    pub(super) container: String,
+    /// The day.
+    pub(super) night: NaiveDate,
+    /// The time zone in which the day begins and ends.
+    pub(super) time_zone: String,
+    pub(super) window: Window,
+    /// The window as InfluxDB counts it.
+    pub(super) span: [i64; 2],
+    pub(super) origin: Origin,
+    /// The file name of the dump.
+    pub(super) file: String,
+    pub(super) page_size: usize,
+    /// Whether an open dump is to be completed. Its measurement may be gone by now.
+    pub(super) completes: bool,
+}
+
+impl Task {
+    /// A dump of the day that was asked for.
+    pub(super) fn new(
+        run: &Run,
+        night: &Night,
+        window: Window,
+        policy: &str,
+        measurement: &str,
+    ) -> Result<Task, Error> {
+        let time_zone = run.config.calendar.time_zone;
+        Ok(Task {
+            container: night.container.clone(),
+            night: night.day,
+            time_zone: time_zone.to_string(),
+            window,
+            span: spans::span(night.day, window)?,
+            origin: Origin {
+                database: run.database.clone(),
+                policy: policy.to_owned(),
+                measurement: measurement.to_owned(),
+            },
+            file: names::dump_file(measurement, window, time_zone, "json"),
+            page_size: run.config.page_size,
+            completes: false,
+        })
+    }
+
+    /// The completion of an open dump, in its own format.
+    pub(super) fn completion(container: &str, file: &str, seal: &DumpManifest) -> Result<Task, Error> {
+        let window = Window { start: seal.window_start, end: seal.window_end };
+        Ok(Task {
+            container: container.to_owned(),
+            night: seal.night,
+            time_zone: seal.time_zone.clone(),
+            window,
+            span: spans::span(seal.night, window)?,
+            origin: Origin {
+                database: seal.database.clone(),
+                policy: seal.retention_policy.clone(),
+                measurement: seal.measurement.clone(),
+            },
+            file: file.to_owned(),
+            page_size: usize::try_from(seal.page_size).unwrap_or(usize::MAX),
+            completes: true,
+        })
+    }
+}
