@@ -61,6 +61,8 @@ impl Door for Dump {
             database: self.database,
             retention_policy: self.retention_policy,
             wait: self.wait,
+            format: self.pages.format.into(),
+            compression: self.pages.compress.map(Into::into),
             page_size: self.pages.page_size as usize,
             output: self.pages.output,
             upload: !self.pages.no_upload,

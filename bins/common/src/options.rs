@@ -7,6 +7,7 @@ use archive::{Calendar, ContainerPattern, Label};
 use chrono::NaiveTime;
 use chrono_tz::Tz;
 use clap::{Args, ValueEnum};
+use jobs::dump::{Compression, Format};
 use jobs::restore::Directories;
 use url::Url;
 
@@ -215,7 +216,13 @@ pub struct Pages {
     /// Store nothing in the archive; then none is needed
     #[arg(long)]
     pub no_upload: bool,
-    /// Records on a page
+    /// How records are written
+    #[arg(long, value_name = "FORMAT", default_value = "json")]
+    pub format: DumpFormat,
+    /// Compress each dump as a whole
+    #[arg(long, value_name = "KIND")]
+    pub compress: Option<Packing>,
+    /// Records on a page, with --format json
     #[arg(long, value_name = "N", default_value = "1000", value_parser = clap::value_parser!(u32).range(1..))]
     pub page_size: u32,
     /// Memory for sorting; what does not fit goes through the spool
@@ -228,6 +235,45 @@ pub struct Pages {
 pub enum Reading {
     /// The intermediary InfluxDB, in which a restore has loaded the night.
     Influx,
+}
+
+/// How the records of a dump are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum DumpFormat {
+    /// Pages: each line an array of records.
+    Json,
+    /// Each line a record.
+    Ndjson,
+    /// A header and rows, RFC 4180.
+    Csv,
+}
+
+impl From<DumpFormat> for Format {
+    fn from(format: DumpFormat) -> Format {
+        match format {
+            DumpFormat::Json => Format::Json,
+            DumpFormat::Ndjson => Format::Ndjson,
+            DumpFormat::Csv => Format::Csv,
+        }
+    }
+}
+
+/// How a dump is compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Packing {
+    /// Everyone can read it.
+    Gzip,
+    /// Smaller and quicker.
+    Zstd,
+}
+
+impl From<Packing> for Compression {
+    fn from(packing: Packing) -> Compression {
+        match packing {
+            Packing::Gzip => Compression::Gzip,
+            Packing::Zstd => Compression::Zstd,
+        }
+    }
 }
 
 /// All that several programs understand: the keys that may stand at the top of the configuration file.

@@ -29,14 +29,23 @@ pub struct DumpManifest {
     pub window_end: DateTime<Utc>,
     /// The object with the records; `null` when there are none.
     pub object: Option<String>,
-    /// How records are written, `json`.
+    /// How records are written: `json`, `ndjson` or `csv`.
     pub encoding: String,
+    /// How the object is compressed as a whole: `gzip`, `zstd`, or not.
+    #[serde(default)]
+    pub compression: Option<String>,
     /// Records a page.
     pub page_size: u64,
     /// Records in all.
     pub records: u64,
-    /// Pages in all.
+    /// Pages in all; 0 where the encoding has none.
     pub pages: u64,
+    /// Length of what the object holds, before compression.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content_bytes: Option<u64>,
+    /// SHA-256 of what the object holds, before compression.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content_sha256: Option<String>,
     /// Length of the object in bytes.
     pub bytes: u64,
     /// SHA-256 of the object.

@@ -10,6 +10,7 @@ use influx::{Batch, Row, Value};
 use tokio::sync::mpsc::Receiver;
 
 use super::columns::{Columns, Member};
+use super::format::Format;
 use super::json::{self, Losses, Times};
 use super::older::{Identity, Older};
 use super::pages::Pages;
@@ -58,6 +59,8 @@ pub(super) struct Arranger {
     older: Option<(Older, Identity)>,
     sorter: Sorter,
     pages: Pages,
+    /// Values are the texts of cells.
+    cells: bool,
     times: Times,
     /// The instant of the records in the sorter.
     instant: Option<i64>,
@@ -76,6 +79,7 @@ impl Arranger {
         columns: &Columns,
         older: Option<(Older, Identity)>,
         page_size: usize,
+        format: Format,
         buffer_bytes: usize,
         spool: &Path,
     ) -> Arranger {
@@ -85,7 +89,8 @@ impl Arranger {
             members: columns.members(),
             older,
             sorter: Sorter::new(buffer_bytes, spool),
-            pages: Pages::new(page_size),
+            pages: Pages::new((format == Format::Json).then_some(page_size)),
+            cells: format == Format::Csv,
             times: Times::default(),
             instant: None,
             opening: Vec::new(),
@@ -160,7 +165,7 @@ impl Arranger {
     }
 
     fn push(&mut self, row: Row<'_>) -> io::Result<()> {
-        let Arranger { measurement, columns, members, older, sorter, opening, losses, scratch, .. } = self;
+        let Arranger { measurement, columns, members, older, sorter, opening, losses, scratch, cells, .. } = self;
         let key = |out: &mut Vec<u8>| {
             let tags = columns.tags().iter().enumerate().filter_map(|(index, tag)| match row.get(1 + index) {
                 Value::String(value) if !value.is_empty() => Some((tag.as_bytes(), value)),
@@ -177,7 +182,10 @@ impl Arranger {
                 if named && !matches!(value, Value::Null) {
                     out.push(b',');
                     out.extend_from_slice(&member.label);
-                    json::append_value(out, value, losses);
+                    match cells {
+                        true => json::append_cell(out, value, losses),
+                        false => json::append_value(out, value, losses),
+                    }
                 }
             }
             out.push(b'}');

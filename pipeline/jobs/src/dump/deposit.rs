@@ -14,6 +14,7 @@ use futures_util::TryStreamExt;
 use store::{Body, Digester, Digests, Store, StoreExt};
 use tokio::io::AsyncWriteExt;
 
+use super::encode::decode;
 use super::older::{Identity, Older};
 use super::schema::Origin;
 use super::task::Task;
@@ -24,7 +25,10 @@ use crate::{Error, Kind};
 #[derive(Debug)]
 pub(super) struct Spooled<'a> {
     pub(super) path: &'a Path,
+    /// Of the file as it is stored.
     pub(super) digests: &'a Digests,
+    /// Of what is in it.
+    pub(super) content: &'a Digests,
     /// All tags that the measurement has or had.
     pub(super) tags: &'a [String],
 }
@@ -104,8 +108,9 @@ impl Run {
         held: &DumpManifest,
         tags: &[String],
     ) -> Result<(Older, Identity), Error> {
-        let path = self.spool.file("older.json");
+        let path = self.spool.file("older");
         let found = self.fetch(store, &task.container, &task.file, &path).await?;
+        let empty = found.bytes == 0;
         let (expected, found) = (&held.sha256, hex::encode(found.sha256));
         if *expected != found {
             let object = names::dump(&task.container, &task.file);
@@ -113,8 +118,20 @@ impl Run {
             return Err(Error::new(Kind::Damage, message)
                 .hint("its records may be lost: look for another copy, or remove its seal and dump the day again"));
         }
-        let (identity, opened) = (Identity::new(&task.origin.measurement, tags.iter().cloned()), path.clone());
-        let older = tokio::task::spawn_blocking(move || Older::open(&opened)).await;
+        let identity = Identity::new(&task.origin.measurement, tags.iter().cloned());
+        let (encoding, records) = (task.encoding, self.spool.file("older.records"));
+        let interrupt = self.config.interrupt.clone();
+        // It hears of an interruption itself, as long as its file is in the spool.
+        let _unbroken = self.unbroken.lock().await;
+        let older = tokio::task::spawn_blocking(move || {
+            if encoding.is_plain() || empty {
+                return Older::open(&path);
+            }
+            decode(&path, &records, encoding, &interrupt)
+                .map_err(|error| Error::io("decode the older dump in the spool", &error))?;
+            Older::open(&records)
+        });
+        let older = older.await;
         let older = older.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))?;
         Ok((older, identity))
     }
@@ -180,7 +197,9 @@ impl Run {
     }
 
     fn manifest(&self, task: &Task, spooled: &Spooled<'_>, dumped: &Dumped) -> DumpManifest {
-        let Spooled { digests, tags, .. } = *spooled;
+        let Spooled { digests, content, tags, .. } = *spooled;
+        let compression = task.encoding.compression.map(|compression| compression.to_string());
+        let packed = compression.is_some();
         DumpManifest {
             format: DumpManifest::FORMAT.to_owned(),
             night: task.night,
@@ -192,7 +211,10 @@ impl Run {
             window_start: task.window.start,
             window_end: task.window.end,
             object: dumped.object.clone(),
-            encoding: "json".to_owned(),
+            encoding: task.encoding.format.to_string(),
+            compression,
+            content_bytes: packed.then_some(content.bytes),
+            content_sha256: packed.then(|| hex::encode(content.sha256)),
             page_size: task.page_size as u64,
             records: dumped.records,
             pages: dumped.pages,

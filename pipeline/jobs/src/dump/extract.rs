@@ -24,6 +24,7 @@ use tokio::task::{JoinHandle, spawn_blocking};
 
 use super::arrange::{Arranged, Arranger, Message};
 use super::columns::Columns;
+use super::format::Format;
 use super::older::{Identity, Older};
 use super::schema::Origin;
 use crate::{Error, Event, Interrupt, Kind, Progress};
@@ -51,6 +52,7 @@ pub(super) struct Request<'a> {
     /// Nanoseconds since 1970, ascending: each with the next one is a span to ask for.
     pub(super) cuts: &'a [i64],
     pub(super) page_size: usize,
+    pub(super) format: Format,
     pub(super) buffer_bytes: usize,
     pub(super) segment_size: Option<u64>,
 }
@@ -75,7 +77,8 @@ pub(super) async fn extract(
     let (blocks, blocks_out) = mpsc::sync_channel(BLOCKS);
     let spool = path.parent().unwrap_or(Path::new("."));
     let (measurement, columns) = (&request.origin.measurement, request.columns);
-    let arranger = Arranger::new(measurement, columns, older, request.page_size, request.buffer_bytes, spool);
+    let arranger =
+        Arranger::new(measurement, columns, older, request.page_size, request.format, request.buffer_bytes, spool);
     let arranging = spawn_blocking(move || arranger.run(rows_out, &blocks));
     let (target, segment_size) = (path.to_owned(), request.segment_size);
     let writing = spawn_blocking(move || write(target, blocks_out, segment_size));

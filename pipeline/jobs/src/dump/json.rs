@@ -41,6 +41,22 @@ pub(super) fn append_value(out: &mut Vec<u8>, value: Value<'_>, losses: &mut Los
     }
 }
 
+/// Appends a value as the text of a cell, in quotes; what JSON cannot hold is no text.
+pub(super) fn append_cell(out: &mut Vec<u8>, value: Value<'_>, losses: &mut Losses) {
+    match value {
+        Value::String(_) => append_value(out, value, losses),
+        Value::Float(float) if !float.is_finite() => {
+            losses.floats += 1;
+            out.extend_from_slice(b"\"\"");
+        }
+        value => {
+            out.push(b'"');
+            append_value(out, value, losses);
+            out.push(b'"');
+        }
+    }
+}
+
 /// Appends a string as JSON, with its quotes.
 pub(super) fn append_string(out: &mut Vec<u8>, text: &str) {
     append_serialized(out, text);

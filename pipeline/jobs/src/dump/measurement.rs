@@ -1,13 +1,14 @@
 //! One measurement: from the server into the archive, sealed, and into a folder.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use archive::records::DumpManifest;
-use store::Store;
+use store::{Digests, Store};
 
 use super::arrange::Arranged;
 use super::deliver::deliver;
 use super::deposit::Spooled;
+use super::encode::{Encoded, encode};
 use super::extract::{Extracted, Request, extract};
 use super::older::{Identity, Older};
 use super::schema::{Origin, Schema};
@@ -65,7 +66,7 @@ impl Run {
         }
 
         // 2. Its records into the spool, and those of an older dump, with the night read again when they are all there.
-        let path = self.spool.file("dump.json");
+        let mut path = self.spool.file("dump.json");
         let mut tags = schema.columns.tags().to_vec();
         let older = match (store, &held) {
             (Some(store), Some(held)) => {
@@ -78,6 +79,7 @@ impl Run {
         let extracted = self.extract(task, &schema, &cuts, older, &path).await;
         self.base.check(&self.influx, &origin.database).await?;
         let Extracted { arranged, digests } = extracted?;
+        let Encoded { stored: digests, content } = self.encode(task, &mut path, digests).await?;
         warnings.extend(losses(&arranged));
         let now = self.schema(task).await?.unwrap_or_default();
         if now.mixed != schema.mixed || spans::cuts(&self.influx, origin, task.span, &now.mixed).await? != cuts {
@@ -124,7 +126,7 @@ impl Run {
                 let message = format!("cannot dump {origin}: {file} was replaced meanwhile by another run");
                 return Err(Error::new(Kind::Failed, message).hint("run the same command again"));
             }
-            let spooled = Spooled { path: &path, digests: &digests, tags: &tags };
+            let spooled = Spooled { path: &path, digests: &digests, content: &content, tags: &tags };
             self.store(store, task, &spooled, held, &mut dumped).await?;
         }
         if let Some(output) = &self.config.output {
@@ -163,12 +165,31 @@ impl Run {
             columns: &schema.columns,
             cuts,
             page_size: task.page_size,
+            format: task.encoding.format,
             buffer_bytes: self.config.buffer_bytes,
             segment_size: self.store.as_ref().and_then(|store| store.segment_size()),
         };
         // It hears of an interruption itself: its threads must have ended before the spool goes.
         let _unbroken = self.unbroken.lock().await;
         extract(&self.influx, &request, older, path, &self.config.interrupt, self.progress.as_ref()).await
+    }
+
+    /// Makes the file that is to be stored of the records in the spool; `path` becomes its own.
+    async fn encode(&self, task: &Task, path: &mut PathBuf, digests: Digests) -> Result<Encoded, Error> {
+        if task.encoding.is_plain() || digests.bytes == 0 {
+            return Ok(Encoded { content: digests.clone(), stored: digests });
+        }
+        let (source, target, encoding) = (path.clone(), self.spool.file("dump.encoded"), task.encoding);
+        let segment_size = self.store.as_ref().and_then(|store| store.segment_size());
+        let interrupt = self.config.interrupt.clone();
+        path.clone_from(&target);
+        let _unbroken = self.unbroken.lock().await;
+        let encoded = tokio::task::spawn_blocking(move || {
+            let encoded = encode(&source, &target, encoding, segment_size, &interrupt)?;
+            std::fs::remove_file(&source).map(|()| encoded)
+        });
+        let encoded = encoded.await.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()));
+        encoded.map_err(|error| Error::io("write the dump in the spool", &error))
     }
 
     /// The error that a measurement does not exist, with what does.

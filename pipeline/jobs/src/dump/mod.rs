@@ -13,7 +13,9 @@ mod columns;
 mod complete;
 mod deliver;
 mod deposit;
+mod encode;
 mod extract;
+mod format;
 mod json;
 mod measurement;
 mod older;
@@ -37,6 +39,7 @@ use influx::Influx;
 use store::Store;
 use tokio::sync::Mutex;
 
+pub use format::{Compression, Format};
 pub use outcome::{Dumped, Outcome};
 
 use crate::{Error, Interrupt, Kind, Place, Progress, Spool};
@@ -60,7 +63,11 @@ pub struct Config {
     pub retention_policy: Option<String>,
     /// How long to wait for the backup and for the restore; else not at all.
     pub wait: Option<Duration>,
-    /// Records a page.
+    /// How records are written.
+    pub format: Format,
+    /// How the files are compressed, if they are.
+    pub compression: Option<Compression>,
+    /// Records a page, where there are pages.
     pub page_size: usize,
     /// A folder for local copies.
     pub output: Option<PathBuf>,

@@ -1,9 +1,10 @@
-//! Pages: each a line with a JSON array of records.
+//! Pages: each a line with a JSON array of records. Or, where no pages are wanted, each record a line.
 
 /// Writes records into pages, as bytes that its owner carries away.
 #[derive(Debug)]
 pub(super) struct Pages {
-    page_size: u64,
+    /// `None`: there are no pages.
+    page_size: Option<u64>,
     in_page: u64,
     pages: u64,
     records: u64,
@@ -12,17 +13,23 @@ pub(super) struct Pages {
 
 impl Pages {
     /// At most `page_size` records a page, and at least one.
-    pub(super) fn new(page_size: usize) -> Pages {
-        Pages { page_size: (page_size as u64).max(1), in_page: 0, pages: 0, records: 0, out: Vec::new() }
+    pub(super) fn new(page_size: Option<usize>) -> Pages {
+        let page_size = page_size.map(|page_size| (page_size as u64).max(1));
+        Pages { page_size, in_page: 0, pages: 0, records: 0, out: Vec::new() }
     }
 
     /// Appends a record, which is written already.
     pub(super) fn add(&mut self, record: &[u8]) {
+        self.records += 1;
+        let Some(page_size) = self.page_size else {
+            self.out.extend_from_slice(record);
+            self.out.push(b'\n');
+            return;
+        };
         self.out.push(if self.in_page == 0 { b'[' } else { b',' });
         self.out.extend_from_slice(record);
-        self.records += 1;
         self.in_page += 1;
-        if self.in_page == self.page_size {
+        if self.in_page == page_size {
             self.close_page();
         }
     }
@@ -80,7 +87,7 @@ mod tests {
             (1000, 3, "[0,1,2]\n"),
         ];
         for (page_size, records, expected) in table {
-            let mut pages = Pages::new(page_size);
+            let mut pages = Pages::new(Some(page_size));
             let mut carried = Vec::new();
             for record in 0..records {
                 pages.add(record.to_string().as_bytes());
@@ -94,5 +101,14 @@ mod tests {
             assert_eq!((pages.records(), pages.pages()), (records, expected.lines().count() as u64));
             assert_eq!(pages.waiting(), 0);
         }
+    }
+
+    #[test]
+    fn without_pages_each_record_is_a_line() {
+        let mut lines = Pages::new(None);
+        lines.add(b"0");
+        lines.add(b"1");
+        lines.finish();
+        assert_eq!((lines.take(), lines.records(), lines.pages()), (b"0\n1\n".to_vec(), 2, 0));
     }
 }

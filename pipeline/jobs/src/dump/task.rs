@@ -4,6 +4,7 @@ use archive::records::DumpManifest;
 use archive::{Night, Window, names};
 use chrono::NaiveDate;
 
+use super::format::Encoding;
 use super::schema::Origin;
 use super::{Run, spans};
 use crate::Error;
@@ -23,6 +24,7 @@ pub(super) struct Task {
     pub(super) origin: Origin,
     /// The file name of the dump.
     pub(super) file: String,
+    pub(super) encoding: Encoding,
     pub(super) page_size: usize,
     /// Whether an open dump is to be completed. Its measurement may be gone by now.
     pub(super) completes: bool,
@@ -38,6 +40,7 @@ impl Task {
         measurement: &str,
     ) -> Result<Task, Error> {
         let time_zone = run.config.calendar.time_zone;
+        let encoding = Encoding { format: run.config.format, compression: run.config.compression };
         Ok(Task {
             container: night.container.clone(),
             night: night.day,
@@ -49,7 +52,8 @@ impl Task {
                 policy: policy.to_owned(),
                 measurement: measurement.to_owned(),
             },
-            file: names::dump_file(measurement, window, time_zone, "json"),
+            file: names::dump_file(measurement, window, time_zone, &encoding.extension()),
+            encoding,
             page_size: run.config.page_size,
             completes: false,
         })
@@ -70,6 +74,7 @@ impl Task {
                 measurement: seal.measurement.clone(),
             },
             file: file.to_owned(),
+            encoding: Encoding::read(&seal.encoding, seal.compression.as_deref())?,
             page_size: usize::try_from(seal.page_size).unwrap_or(usize::MAX),
             completes: true,
         })

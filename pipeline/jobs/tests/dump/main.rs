@@ -5,6 +5,7 @@
 mod bench;
 mod deposit;
 mod faults;
+mod formats;
 mod impostor;
 mod interruption;
 mod names;
