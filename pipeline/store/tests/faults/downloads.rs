@@ -129,13 +129,13 @@ async fn an_end_that_is_always_too_early_is_an_error() {
 
 #[tokio::test]
 async fn a_download_that_stands_still_is_resumed_after_the_stall_timeout() {
-    let bench = Bench::new(|settings| settings.stall_timeout = Duration::from_millis(700)).await;
+    let bench = Bench::new(|settings| settings.stall_timeout = Duration::from_secs(2)).await;
     let bytes = noise(MIB);
     bench.swift.put_bytes(&bench.container, "a", bytes.clone()).await.unwrap();
     bench.interceptor.next(get_of("a"), vec![Action::StallAnswer(300_000)]);
     let begun = Instant::now();
     assert_eq!(read(&bench, None).await.unwrap(), bytes);
-    assert!((0.7..4.0).contains(&begun.elapsed().as_secs_f64()), "{:?}", begun.elapsed());
+    assert!((2.0..15.0).contains(&begun.elapsed().as_secs_f64()), "{:?}", begun.elapsed());
     bench.done().await;
 }
 

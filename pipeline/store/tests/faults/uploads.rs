@@ -23,14 +23,14 @@ async fn fails(bench: &Bench, length: usize) -> (Error, Duration) {
 #[tokio::test]
 async fn a_slow_but_steady_reader_may_take_longer_than_the_stall_timeout() {
     let bench = Bench::new(|settings| {
-        settings.stall_timeout = Duration::from_secs(1);
+        settings.stall_timeout = Duration::from_secs(3);
         settings.tries = 1;
     })
     .await;
-    bench.interceptor.always(put_of("a"), Action::SlowRequest(4 * MIB));
+    bench.interceptor.always(put_of("a"), Action::SlowRequest(2 * MIB));
     let begun = Instant::now();
     bench.swift.put_bytes(&bench.container, "a", noise(12 * MIB)).await.unwrap();
-    assert!(begun.elapsed() > Duration::from_secs(2), "it took {:?}", begun.elapsed());
+    assert!(begun.elapsed() > Duration::from_secs(3), "it took {:?}", begun.elapsed());
     assert_eq!(bench.interceptor.seen(put_of("a")).len(), 1);
     bench.done().await;
 }
@@ -39,7 +39,7 @@ async fn a_slow_but_steady_reader_may_take_longer_than_the_stall_timeout() {
 async fn a_reader_that_stops_is_given_up_after_the_stall_timeout() {
     let bench = Bench::new(|settings| {
         settings.stall_timeout = Duration::from_secs(1);
-        settings.connect_timeout = Duration::from_millis(200);
+        settings.connect_timeout = Duration::from_secs(1);
         settings.tries = 1;
     })
     .await;
@@ -47,13 +47,13 @@ async fn a_reader_that_stops_is_given_up_after_the_stall_timeout() {
     let (error, elapsed) = fails(&bench, 32 * MIB).await;
     assert!(matches!(error, Error::Unreachable { .. }), "{error:?}");
     assert!(error.to_string().contains("no byte was taken for 1s"), "{error}");
-    assert!((1.0..4.0).contains(&elapsed.as_secs_f64()), "{elapsed:?}");
+    assert!((1.0..15.0).contains(&elapsed.as_secs_f64()), "{elapsed:?}");
     bench.done().await;
 }
 
 #[tokio::test]
 async fn a_reader_that_stops_once_costs_a_try_only() {
-    let bench = Bench::new(|settings| settings.stall_timeout = Duration::from_millis(500)).await;
+    let bench = Bench::new(|settings| settings.stall_timeout = Duration::from_secs(2)).await;
     bench.interceptor.next(put_of("a"), vec![Action::StallRequest(2 * MIB)]);
     bench.swift.put_bytes(&bench.container, "a", noise(16 * MIB)).await.unwrap();
     assert_eq!(bench.interceptor.seen(put_of("a")).len(), 2);
@@ -63,11 +63,11 @@ async fn a_reader_that_stops_once_costs_a_try_only() {
 #[tokio::test]
 async fn the_answer_may_take_longer_than_the_stall_timeout() {
     let bench = Bench::new(|settings| {
-        settings.stall_timeout = Duration::from_millis(300);
+        settings.stall_timeout = Duration::from_secs(2);
         settings.tries = 1;
     })
     .await;
-    bench.interceptor.always(put_of("a"), Action::LateAnswer(Duration::from_secs(1)));
+    bench.interceptor.always(put_of("a"), Action::LateAnswer(Duration::from_secs(4)));
     bench.swift.put_bytes(&bench.container, "a", noise(MIB)).await.unwrap();
     bench.swift.put_bytes(&bench.container, "a", noise(0)).await.unwrap();
     bench.done().await;
@@ -77,7 +77,7 @@ async fn the_answer_may_take_longer_than_the_stall_timeout() {
 async fn an_answer_that_never_comes_is_given_up_after_the_response_timeout() {
     let bench = Bench::new(|settings| {
         settings.response_timeout = Duration::from_millis(500);
-        settings.connect_timeout = Duration::from_millis(200);
+        settings.connect_timeout = Duration::from_secs(1);
         settings.tries = 1;
     })
     .await;
@@ -85,7 +85,7 @@ async fn an_answer_that_never_comes_is_given_up_after_the_response_timeout() {
     for length in [MIB, 0] {
         let (error, elapsed) = fails(&bench, length).await;
         assert!(error.to_string().contains("no answer for 500ms after the last byte"), "{error}");
-        assert!((0.5..4.0).contains(&elapsed.as_secs_f64()), "{elapsed:?}");
+        assert!((0.5..15.0).contains(&elapsed.as_secs_f64()), "{elapsed:?}");
     }
     bench.done().await;
 }
