@@ -6,7 +6,7 @@ mod night;
 
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, Output, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use night::{Place, read_all, run, succeed};
 use serde_json::Value;
@@ -232,7 +232,7 @@ async fn the_most_talkative_log_tells_no_secret() {
 }
 
 /// Ends a backup by a signal while a shard is on its way.
-async fn interrupted(signal: &str) -> (Place, Output) {
+async fn interrupted(signal: &str) -> (Place, Output, f64) {
     let (source, place) = (source().await, Place::folder());
     let proxy = FaultProxy::start(source.snapshot_address()).await;
     // Listings pass, they are shorter; a shard's tar does not.
@@ -254,21 +254,27 @@ async fn interrupted(signal: &str) -> (Place, Output) {
     .await
     .expect("a shard in the spool");
     assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());
+    let asked = Instant::now();
     let output = tokio::task::spawn_blocking(move || child.wait_with_output().unwrap()).await.unwrap();
-    (place, output)
+    (place, output, asked.elapsed().as_secs_f64())
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_signal_ends_the_run_cleans_the_spool_and_seals_nothing() {
     for (signal, code) in [("-TERM", 143), ("-INT", 130), ("-HUP", 129)] {
-        let (place, output) = interrupted(signal).await;
+        let (place, output, seconds) = interrupted(signal).await;
+        assert!(seconds < 10.0, "{signal}: {seconds} s");
         assert_eq!((output.status.code(), output.status.signal()), (Some(code), None), "{output:?}");
         let said = text(&output.stderr);
         assert!(said.contains(&format!("error: ended by SIG{}", signal.trim_start_matches('-'))), "{said}");
         assert!(said.contains("hint: "), "{said}");
         assert!(output.stdout.is_empty(), "{output:?}");
         assert_eq!(std::fs::read_dir(place.path("spool")).unwrap().count(), 0, "{signal}");
-        assert!(!place.contents("2016-06-11").keys().any(|name| name.contains("/manifests/")), "{signal}");
+        let contents = place.contents("2016-06-11");
+        assert!(!contents.keys().any(|name| name.contains("/manifests/")), "{signal}");
+        let marker = contents.iter().find(|(name, _)| name.contains("/running/")).expect("a marker").1;
+        let marker: Value = serde_json::from_slice(marker).unwrap();
+        assert_eq!((&marker["state"], &marker["error"]), (&"failed".into(), &"interrupted".into()), "{signal}");
     }
 }
 

@@ -22,8 +22,9 @@ use crate::options::{Common, LogFormat};
 use crate::values::ArchiveUrl;
 use crate::{log, openstack, output, print_config};
 
-/// How long work in other threads may take to notice that the program ends.
-const LAST_THREADS: Duration = Duration::from_secs(10);
+/// How long work in other threads may take to notice that the program ends. With [`Door::FAREWELL`] it stays below the
+/// ten seconds after which people and service managers lose patience.
+const LAST_THREADS: Duration = Duration::from_secs(3);
 
 /// A program: its options, and the job behind them.
 pub trait Door: Parser {
@@ -32,7 +33,7 @@ pub trait Door: Parser {
 
     /// How long the job may take to end once a signal has asked it to; then it is dropped. A second signal drops it at
     /// once.
-    const FAREWELL: Duration = Duration::from_secs(10);
+    const FAREWELL: Duration = Duration::from_secs(6);
 
     /// The options that every program has.
     fn common(&self) -> &Common;

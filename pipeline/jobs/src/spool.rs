@@ -8,13 +8,18 @@ use tempfile::TempDir;
 
 use crate::Error;
 
-const PREFIX: &str = "nightshard-";
-const IN_USE: &str = "in-use";
+/// How the folders are named that may be swept, and how many letters and digits follow; nothing else is touched.
+const PREFIX: &str = "nightshard-spool-";
+const RANDOM: usize = 6;
+
+/// How often a folder is made that a sweep of another run takes before it is locked.
+const TRIES: u32 = 10;
 
 /// The run's own folder within the spool.
 #[derive(Debug)]
 pub struct Spool {
     folder: TempDir,
+    /// The folder itself, locked for as long as the run lives.
     _in_use: File,
 }
 
@@ -28,10 +33,18 @@ impl Spool {
         let failed = |error: &std::io::Error| Error::io(format!("use the spool {}", spool.display()), error);
         fs::create_dir_all(spool).map_err(|error| failed(&error))?;
         sweep(spool);
-        let folder = TempDir::with_prefix_in(PREFIX, spool).map_err(|error| failed(&error))?;
-        let in_use = File::create(folder.path().join(IN_USE)).map_err(|error| failed(&error))?;
-        in_use.try_lock().map_err(|error| failed(&error.into()))?;
-        Ok(Spool { folder, _in_use: in_use })
+        for _ in 0..TRIES {
+            let made = tempfile::Builder::new().prefix(PREFIX).rand_bytes(RANDOM).tempdir_in(spool);
+            let folder = made.map_err(|error| failed(&error))?;
+            // Until it is locked it looks like one of a run that was killed.
+            if let Ok(in_use) = File::open(folder.path())
+                && in_use.try_lock().is_ok()
+                && folder.path().exists()
+            {
+                return Ok(Spool { folder, _in_use: in_use });
+            }
+        }
+        Err(failed(&std::io::Error::other("folders vanish there, or cannot be locked")))
     }
 
     /// The run's folder.
@@ -67,14 +80,20 @@ pub(crate) fn free_bytes(path: &Path) -> Result<u64, Error> {
     Ok(told.f_bavail.saturating_mul(told.f_frsize))
 }
 
-/// Removes the folders of runs that were killed: those whose lock nobody holds. One that is being made at this
-/// moment has no lock file yet and is left alone; what cannot be removed is left for the next sweep.
-fn sweep(spool: &Path) {
+/// Removes the folders of runs that were killed: those that nobody holds locked. What cannot be removed is left for the
+/// next sweep.
+pub(crate) fn sweep(spool: &Path) {
     let Ok(entries) = fs::read_dir(spool) else { return };
     for entry in entries.flatten() {
         let path = entry.path();
-        let named = entry.file_name().to_string_lossy().starts_with(PREFIX);
-        if named && is_ours(&path) && File::open(path.join(IN_USE)).is_ok_and(|file| file.try_lock().is_ok()) {
+        let name = entry.file_name();
+        let random = name.to_str().and_then(|name| name.strip_prefix(PREFIX));
+        if random.is_none_or(|random| random.len() != RANDOM) || !is_ours(&path) {
+            continue;
+        }
+        let Ok(folder) = File::open(&path) else { continue };
+        // Held until the folder is gone, so that nobody begins to work in it meanwhile.
+        if folder.try_lock().is_ok() {
             tracing::info!("removing {}, which an interrupted run left behind", path.display());
             if let Err(error) = fs::remove_dir_all(&path) {
                 tracing::warn!("cannot remove {}: {error}", path.display());
@@ -83,12 +102,8 @@ fn sweep(spool: &Path) {
     }
 }
 
-/// Whether a folder, and the lock file in it, were made by this user: in a folder that all may write to, others could
-/// lay traps.
-fn is_ours(folder: &Path) -> bool {
+/// Whether this is a folder that this user made: in one that all may write to, others could lay traps.
+fn is_ours(path: &Path) -> bool {
     let user = rustix::process::geteuid().as_raw();
-    let is = |path: &Path, right: fn(&fs::FileType) -> bool| {
-        path.symlink_metadata().is_ok_and(|found| found.uid() == user && right(&found.file_type()))
-    };
-    is(folder, fs::FileType::is_dir) && is(&folder.join(IN_USE), fs::FileType::is_file)
+    path.symlink_metadata().is_ok_and(|found| found.uid() == user && found.is_dir())
 }

@@ -106,18 +106,11 @@ impl Marker {
     /// The run is over and the night is sealed: no trace is needed any more.
     pub(super) async fn lower(&self) {
         self.renewal.abort();
-        let Post { store, container, name, .. } = &*self.post;
-        // The seal stands, so whatever markers are left, of this run or of dead ones, mean nothing.
-        match markers(store.as_ref(), container).await {
-            Ok(found) => {
-                for old in found.iter().filter(|found| !self.post.is_alive(found) || found.name == *name) {
-                    if let Err(error) = archive::remove(store.as_ref(), container, &old.name).await {
-                        tracing::warn!("cannot remove {}: {error}", old.name);
-                    }
-                }
-            }
-            Err(error) => tracing::warn!("cannot remove {name}: {error}"),
+        let Post { store, container, name, document } = &*self.post;
+        if let Err(error) = archive::remove(store.as_ref(), container, name).await {
+            tracing::warn!("cannot remove {name}: {error}");
         }
+        sweep(container, &document.host, store.as_ref()).await;
     }
 
     /// The run has failed: its marker says how, or goes when another run has the night.
@@ -192,6 +185,19 @@ impl Post {
 
     fn is_alive(&self, found: &FoundMarker) -> bool {
         is_alive(found, &self.document.host)
+    }
+}
+
+/// Removes the markers of dead runs from a sealed night, where they mean nothing any more.
+pub(super) async fn sweep(container: &str, host: &str, store: &dyn Store) {
+    let dead = match markers(store, container).await {
+        Ok(found) => found.into_iter().filter(|found| !is_alive(found, host)),
+        Err(error) => return tracing::warn!("cannot look for markers in {container}: {error}"),
+    };
+    for FoundMarker { name, .. } in dead {
+        if let Err(error) = archive::remove(store, container, &name).await {
+            tracing::warn!("cannot remove {name}: {error}");
+        }
     }
 }
 

@@ -29,7 +29,7 @@ use influx::Influx;
 use serde::Serialize;
 use store::{Store, StoreExt};
 
-use crate::{Error, Event, Interrupt, Lock, Place, Progress, Spool};
+use crate::{Error, Event, Interrupt, Lock, Place, Progress, Spool, spool};
 use claim::Claim;
 use counts::Counts;
 use held::Held;
@@ -160,7 +160,12 @@ pub async fn run(
         () = config.interrupt.requested() => return Err(Error::interrupted()),
     };
     let preflight = match looked {
-        Preflight::Sealed(sealed) => return Ok(Outcome::of(&sealed.document, sealed.sha256)),
+        Preflight::Sealed(sealed) => {
+            // Nothing is to be done but to tidy up after a run that was killed.
+            spool::sweep(&config.place.spool);
+            marker::sweep(&night.container, &config.place.host, store.as_ref()).await;
+            return Ok(Outcome::of(&sealed.document, sealed.sha256));
+        }
         Preflight::Go(found) => found,
     };
     let spool = Spool::open(&config.place.spool)?;

@@ -74,15 +74,17 @@ async fn what_a_killed_run_left_in_the_spool_is_swept_by_the_next() {
     let influxd = Influxd::start().await;
     fill(&influxd, 1).await;
     let bench = Bench::new();
-    let left = bench.spool().join("nightshard-dead");
+    let left = bench.spool().join("nightshard-spool-killed");
     std::fs::create_dir_all(&left).unwrap();
-    std::fs::write(left.join("in-use"), "").unwrap();
     std::fs::write(left.join("shard-1.tar"), "half").unwrap();
-    let foreign = bench.spool().join("somebody-elses");
-    std::fs::create_dir_all(&foreign).unwrap();
+    let foreign =
+        ["somebody-elses", "nightshard-data", "nightshard-spool-of-mine"].map(|name| bench.spool().join(name));
+    for folder in &foreign {
+        std::fs::create_dir_all(folder).unwrap();
+    }
     bench.run(influx(&influxd)).await.unwrap();
     assert!(!left.exists());
-    assert!(foreign.exists());
+    assert!(foreign.iter().all(|folder| folder.exists()));
 }
 
 #[tokio::test]

@@ -84,7 +84,13 @@ impl Store for Folder {
         let root = self.root.clone();
         let call = Call::new("create container", container);
         self.run(call, move || match DirBuilder::new().mode(write::DIRECTORY_MODE).create(&path) {
-            Err(error) if error.kind() == ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
+            Err(error) if error.kind() == ErrorKind::AlreadyExists && path.is_dir() => {
+                // Whoever comes to write is the one to tidy up after writers that were killed.
+                if let Err(error) = write::sweep_all(&path) {
+                    tracing::warn!("cannot remove what killed writers left in {}: {error}", path.display());
+                }
+                Ok(())
+            }
             Err(error) => Err(error),
             Ok(()) => File::open(root)?.sync_all(),
         })

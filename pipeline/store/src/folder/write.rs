@@ -143,6 +143,17 @@ pub(super) fn sweep(directory: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// [`sweep`] in `directory` and all directories below it.
+pub(super) fn sweep_all(directory: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(directory)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            sweep_all(&entry.path())?;
+        }
+    }
+    sweep(directory)
+}
+
 /// Removes `directory` and all directories below it, as far as they hold no objects and no living writer's file.
 pub(super) fn remove_empty(directory: &Path) -> io::Result<()> {
     for entry in fs::read_dir(directory)? {
