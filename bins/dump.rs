@@ -4,19 +4,22 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
-use common::{Common, Context, Date, Door, Failure, Pages, Reading, Report, Target};
+use common::{Common, Context, Dates, Door, Failure, Pages, Reading, Report, Target};
 use jobs::dump::{self, Config};
 
 /// Dump measurements of a day as pages of JSON: sorted, exact, stored beside the backup, and sealed
 #[derive(Debug, Parser)]
 #[command(name = "nightshard-dump", version)]
 struct Dump {
-    /// The measurements; may also stand in the configuration
-    #[arg(required = true)]
+    /// The measurements, with * and ? for any text and character; may also stand in the configuration
+    #[arg(required_unless_present = "all")]
     measurement: Vec<String>,
-    /// The day: today, yesterday or YYYY-MM-DD
+    /// All measurements of the retention policy
+    #[arg(long)]
+    all: bool,
+    /// The day: today, yesterday or YYYY-MM-DD; or several: YYYY-MM or FROM..TO
     #[arg(long, value_name = "DATE", default_value = "yesterday")]
-    date: Date,
+    date: Dates,
     /// Their database [default: the night's only one]
     #[arg(long, value_name = "NAME")]
     database: Option<String>,
@@ -57,7 +60,7 @@ impl Door for Dump {
             place: context.place,
             calendar: self.common.archive.calendar(),
             date: self.date,
-            measurements: self.measurement,
+            measurements: if self.all { vec!["*".to_owned()] } else { self.measurement },
             database: self.database,
             retention_policy: self.retention_policy,
             wait: self.wait,

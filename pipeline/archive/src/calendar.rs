@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use chrono::format::{Item, StrftimeItems};
-use chrono::{DateTime, Days, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, TimeZone, Utc};
+use chrono::{DateTime, Days, Months, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, TimeZone, Utc};
 use chrono_tz::Tz;
 
 use crate::{Error, Label};
@@ -66,6 +66,64 @@ impl fmt::Display for Date {
             Date::Night => f.write_str("night"),
             Date::Day(day) => day.fmt(f),
         }
+    }
+}
+
+/// One date or several days in a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dates {
+    /// One.
+    One(Date),
+    /// All days from the first to the last, both included.
+    Days {
+        /// The first.
+        from: NaiveDate,
+        /// The last, not before the first.
+        to: NaiveDate,
+    },
+}
+
+impl From<Date> for Dates {
+    fn from(date: Date) -> Dates {
+        Dates::One(date)
+    }
+}
+
+impl Dates {
+    /// Each date, in order.
+    pub fn iter(self) -> impl Iterator<Item = Date> {
+        let (one, days) = match self {
+            Dates::One(date) => (Some(date), None),
+            Dates::Days { from, to } => (None, Some(from.iter_days().take_while(move |day| *day <= to))),
+        };
+        one.into_iter().chain(days.into_iter().flatten().map(Date::Day))
+    }
+}
+
+impl FromStr for Dates {
+    type Err = Error;
+
+    /// A date, a month such as `2016-06`, or `FROM..TO`.
+    fn from_str(text: &str) -> Result<Dates, Error> {
+        let refuse = || Error::Usage {
+            message: format!("{text:?} is neither a date nor several"),
+            hint: "give today, yesterday, night or a day such as 2016-06-11; or 2016-06 or 2016-06-11..2016-06-13"
+                .to_owned(),
+        };
+        let day = |text: &str| match text.parse() {
+            Ok(Date::Day(day)) => Ok(day),
+            _ => Err(refuse()),
+        };
+        if let Some((from, to)) = text.split_once("..") {
+            let (from, to) = (day(from)?, day(to)?);
+            return if from <= to { Ok(Dates::Days { from, to }) } else { Err(refuse()) };
+        }
+        if text.len() == 7 {
+            let from = day(&format!("{text}-01"))?;
+            let to = from.checked_add_months(Months::new(1)).and_then(|next| next.pred_opt()).ok_or_else(refuse)?;
+            return Ok(Dates::Days { from, to });
+        }
+        text.parse().map(Dates::One).map_err(|_| refuse())
     }
 }
 

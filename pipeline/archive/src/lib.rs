@@ -12,7 +12,7 @@ pub mod names;
 pub mod records;
 pub mod state;
 
-pub use calendar::{Calendar, ContainerPattern, Date, Night, Window};
+pub use calendar::{Calendar, ContainerPattern, Date, Dates, Night, Window};
 pub use document::{Document, Loaded, read, remove, replace, seal};
 pub use error::Error;
 pub use label::Label;

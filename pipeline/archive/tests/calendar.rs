@@ -152,3 +152,27 @@ fn labels_are_short_and_plain() {
         assert!(bad.parse::<Label>().is_err(), "{bad:?}");
     }
 }
+
+#[test]
+fn several_days_are_a_range_or_a_month() {
+    let shown = |text: &str| {
+        text.parse::<archive::Dates>().map(|dates| {
+            let dates: Vec<String> = dates.iter().map(|date| date.to_string()).collect();
+            (dates.len(), dates[0].clone(), dates[dates.len() - 1].clone())
+        })
+    };
+    for (text, count, first, last) in [
+        ("yesterday", 1, "yesterday", "yesterday"),
+        ("2016-06-11", 1, "2016-06-11", "2016-06-11"),
+        ("2016-06-11..2016-06-11", 1, "2016-06-11", "2016-06-11"),
+        ("2015-12-30..2016-01-02", 4, "2015-12-30", "2016-01-02"),
+        ("2016-02", 29, "2016-02-01", "2016-02-29"),
+        ("2016-12", 31, "2016-12-01", "2016-12-31"),
+    ] {
+        assert_eq!(shown(text).unwrap(), (count, first.to_owned(), last.to_owned()), "{text}");
+    }
+    for text in ["2016-06-12..2016-06-11", "2016-13", "..", "2016-06-11..", "today..2016-06-11", "2016-06..2016-07", ""]
+    {
+        assert!(shown(text).unwrap_err().to_string().contains("neither a date nor several"), "{text}");
+    }
+}

@@ -63,6 +63,11 @@ impl Error {
         Error::new(Kind::Failed, "interrupted")
     }
 
+    /// Whether the job was asked to end.
+    pub(crate) fn is_interruption(&self) -> bool {
+        self.message == Error::interrupted().message
+    }
+
     /// The kind of end.
     #[must_use]
     pub fn kind(&self) -> Kind {

@@ -23,6 +23,7 @@ mod outcome;
 mod pages;
 mod refusals;
 mod schema;
+mod selection;
 mod series_key;
 mod sorter;
 mod spans;
@@ -32,7 +33,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use archive::{Calendar, Date};
+use archive::{Calendar, Date, Dates};
 use chrono::{DateTime, Utc};
 use futures_util::FutureExt;
 use influx::Influx;
@@ -53,9 +54,9 @@ pub struct Config {
     pub place: Place,
     /// How days become containers.
     pub calendar: Calendar,
-    /// Which day to dump.
-    pub date: Date,
-    /// The measurements, at least one.
+    /// Which days to dump.
+    pub date: Dates,
+    /// The measurements, at least one; `*` and `?` in a name that does not exist stand for any text and any character.
     pub measurements: Vec<String>,
     /// Their database; may be absent where there is only one.
     pub database: Option<String>,
@@ -120,12 +121,44 @@ pub async fn run(
     tokio::select! {
         biased;
         _guard = asked_to_end => Err(Error::interrupted()),
-        outcome = work(config, now, store, influx, progress, Arc::clone(&unbroken)) => outcome,
+        outcome = days(config, now, store, influx, progress, Arc::clone(&unbroken)) => outcome,
     }
+}
+
+/// One day after the other; one that fails does not keep the others.
+async fn days(
+    config: Config,
+    now: DateTime<Utc>,
+    store: Option<Arc<dyn Store>>,
+    influx: Influx,
+    progress: Arc<dyn Progress>,
+    unbroken: Arc<Mutex<()>>,
+) -> Result<Outcome, Error> {
+    let (mut all, mut failed): (Option<Outcome>, Vec<(Date, Error)>) = (None, Vec::new());
+    let dates = config.date;
+    for date in dates.iter() {
+        let (config, store, progress) = (config.clone(), store.clone(), Arc::clone(&progress));
+        match work(config, date, now, store, influx.clone(), progress, Arc::clone(&unbroken)).await {
+            Ok(outcome) => match &mut all {
+                None => all = Some(outcome),
+                Some(all) => all.append(outcome),
+            },
+            // An interruption ends them all, and so does what is wrong with each day alike.
+            Err(error) if matches!(dates, Dates::One(_)) || error.is_interruption() => return Err(error),
+            Err(error) => failed.push((date, error)),
+        }
+    }
+    let Some(mut all) = all else {
+        let none = || Error::new(Kind::Usage, "there is no day to dump");
+        return Err(failed.into_iter().next().map_or_else(none, |(_, error)| error));
+    };
+    all.failures.extend(failed.iter().map(|(date, error)| format!("{date}: {}", failure(error))));
+    Ok(all)
 }
 
 async fn work(
     config: Config,
+    date: Date,
     now: DateTime<Utc>,
     store: Option<Arc<dyn Store>>,
     influx: Influx,
@@ -135,10 +168,10 @@ async fn work(
     let begun = Instant::now();
     let deadline = config.wait.map(|wait| begun + wait);
     refusals::check(&config, store.is_some())?;
-    let measurements = refusals::measurements(&config.measurements)?;
+    refusals::measurements(&config.measurements)?;
 
     // 1. The night, and the server that holds it.
-    let night = config.calendar.night(config.date, now)?;
+    let night = config.calendar.night(date, now)?;
     let window = config.calendar.window(night.day)?;
     spans::span(night.day, window)?;
     if let Some(output) = &config.output {
@@ -152,6 +185,8 @@ async fn work(
     let _lock = base.hold(&config, &influx, &database, deadline, progress.as_ref()).await?;
     influx.ping().await?;
     let (policy, policies) = policy(&influx, &database, config.retention_policy.as_deref()).await?;
+    let measurements = selection::expand(&influx, &database, &policy, &config.measurements).await?;
+    let measurements = refusals::measurements(&measurements)?;
     let spool = Spool::open(&config.place.spool)?;
     let run = Run { config, now, begun, store, influx, spool, base, database, policies, progress, unbroken };
 

@@ -9,7 +9,7 @@ use serde::Serialize;
 /// What a run of the dump did. Printed with `--json`: members are added, never changed.
 #[derive(Debug, Clone, Serialize)]
 pub struct Outcome {
-    /// The day that was dumped.
+    /// The day that was dumped; of several the last one.
     pub night: NaiveDate,
     /// The night's container, where there is an archive.
     pub container: Option<String>,
@@ -59,6 +59,15 @@ pub struct Dumped {
 }
 
 impl Outcome {
+    /// Adds what was done for a later day.
+    pub(super) fn append(&mut self, later: Outcome) {
+        (self.night, self.container) = (later.night, later.container);
+        self.dumps.extend(later.dumps);
+        self.completed.extend(later.completed);
+        self.failures.extend(later.failures);
+        self.seconds += later.seconds;
+    }
+
     /// A few lines for the morning mail.
     #[must_use]
     pub fn summary(&self) -> String {

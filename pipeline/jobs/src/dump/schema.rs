@@ -158,6 +158,16 @@ pub(super) async fn elsewhere(influx: &Influx, origin: &Origin, policies: &[Stri
     Ok(found)
 }
 
+/// Names of all measurements that a policy has.
+pub(super) async fn in_policy(influx: &Influx, database: &str, policy: &str) -> Result<Vec<String>, Error> {
+    let [database, policy] = [database, policy].map(quote_identifier);
+    let series = influx.statement(None, &format!("SHOW FIELD KEYS ON {database} FROM {policy}./.*/")).await?;
+    let mut names: Vec<String> = series.into_iter().map(|series| series.name).collect();
+    names.sort_unstable();
+    names.dedup();
+    Ok(names)
+}
+
 /// Names of some measurements of a database, at most `limit`.
 pub(super) async fn measurements(influx: &Influx, database: &str, limit: usize) -> Result<Vec<String>, Error> {
     let statement = format!("SHOW MEASUREMENTS ON {} LIMIT {limit}", quote_identifier(database));

@@ -137,7 +137,7 @@ impl Bench {
                 night_ends: NaiveTime::from_hms_opt(12, 0, 0).unwrap(),
                 pattern: ContainerPattern::default(),
             },
-            date: Date::Day(NIGHT.parse().unwrap()),
+            date: Date::Day(NIGHT.parse().unwrap()).into(),
             measurements: measurements.iter().map(|&name| name.to_owned()).collect(),
             database: None,
             retention_policy: None,

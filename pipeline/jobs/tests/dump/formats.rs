@@ -96,7 +96,7 @@ async fn an_open_dump_is_completed_in_its_own_format() {
         bench.influxd.write("sensu_db", &format!("m,zone=z late=\"yes\" {last}\n")).await;
         bench.load("2016-06-12").await;
         let mut next = bench.config(&["late"]);
-        next.date = Date::Day("2016-06-12".parse().unwrap());
+        next.date = Date::Day("2016-06-12".parse().unwrap()).into();
         let outcome = bench.dump(next).await.unwrap();
         assert_eq!((outcome.completed.len(), outcome.failures().len()), (1, 1), "{outcome:?}");
         let bytes = bench.store.get_bytes(NIGHT, &object, u64::MAX).await.unwrap();

@@ -13,6 +13,7 @@ mod nights;
 mod open;
 mod points;
 mod refusals;
+mod selection;
 mod shards;
 mod windows;
 mod writes;

@@ -81,11 +81,11 @@ async fn dumps_share_a_server_and_a_restore_has_it_alone() {
 async fn without_a_backup_there_is_nothing_to_dump() {
     let bench = bench().await;
     let mut config = bench.config(&["m"]);
-    config.date = archive::Date::Yesterday;
+    config.date = archive::Date::Yesterday.into();
     config.calendar.time_zone = chrono_tz::Europe::Berlin;
     let error = bench.dump(config.clone()).await.unwrap_err();
     assert_eq!(error.kind(), Kind::Usage, "the night was named in another time zone: {error}");
-    config.date = archive::Date::Today;
+    config.date = archive::Date::Today.into();
     assert_eq!(bench.dump(config).await.unwrap_err().kind(), Kind::Missing);
 }
 

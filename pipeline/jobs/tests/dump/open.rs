@@ -21,7 +21,7 @@ fn object() -> String {
 
 fn of(bench: &Bench, night: &str, measurements: &[&str]) -> Config {
     let mut config = bench.config(measurements);
-    config.date = Date::Day(night.parse().unwrap());
+    config.date = Date::Day(night.parse().unwrap()).into();
     config
 }
 

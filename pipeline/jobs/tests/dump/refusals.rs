@@ -53,7 +53,7 @@ async fn a_day_outside_of_the_time_of_influxdb_is_refused() {
     let bench = Bench::start().await;
     for day in ["0001-01-01", "1677-09-20", "2262-04-12", "9999-12-31"] {
         let mut config = bench.config(&["m"]);
-        config.date = archive::Date::Day(day.parse().unwrap());
+        config.date = archive::Date::Day(day.parse().unwrap()).into();
         let error = refused(&bench, config, true).await;
         assert_eq!(error.kind(), Kind::Usage);
         assert_eq!(error.to_string(), format!("InfluxDB cannot hold points of the day {day}"));

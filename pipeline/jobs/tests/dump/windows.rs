@@ -64,7 +64,7 @@ async fn a_day_has_the_hours_that_its_time_zone_gives_it() {
         bench.influxd.write("sensu_db", &quarters(&format!("{day}T12:00:00Z"))).await;
         bench.load(day).await;
         let mut config = bench.config(&["m"]);
-        config.date = archive::Date::Day(day.parse().unwrap());
+        config.date = archive::Date::Day(day.parse().unwrap()).into();
         let outcome = bench.dump(config).await.unwrap();
         let object = outcome.dumps[0].object.clone().unwrap();
         assert_eq!(object, format!("{day}/influxdb/m_{times}.json"));
@@ -174,7 +174,7 @@ async fn the_first_and_the_last_day_of_influxdb_are_dumped_to_their_edges() {
     for (day, times) in [("1677-09-21", &times[..2]), ("2262-04-11", &times[2..])] {
         bench.load(day).await;
         let mut config = bench.config(&["m"]);
-        config.date = archive::Date::Day(day.parse().unwrap());
+        config.date = archive::Date::Day(day.parse().unwrap()).into();
         let object = bench.dump(config).await.unwrap().dumps[0].object.clone().unwrap();
         let written = times.iter().map(|&time| {
             let stamp = chrono::DateTime::from_timestamp_nanos(time).format("%Y-%m-%dT%H:%M:%S%.9fZ");

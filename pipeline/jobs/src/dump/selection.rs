@@ -1,0 +1,92 @@
+//! Which measurements are meant by names with `*` and `?`.
+
+use influx::Influx;
+
+use super::schema;
+use crate::{Error, Kind};
+
+/// The measurements of a policy for which the asked names stand, in their order. A name that a measurement has means
+/// that one, whatever characters are in it.
+pub(super) async fn expand(
+    influx: &Influx,
+    database: &str,
+    policy: &str,
+    asked: &[String],
+) -> Result<Vec<String>, Error> {
+    if !asked.iter().any(|name| name.contains(['*', '?'])) {
+        return Ok(asked.to_vec());
+    }
+    let there = schema::in_policy(influx, database, policy).await?;
+    let mut measurements = Vec::new();
+    for name in asked {
+        if there.contains(name) || !name.contains(['*', '?']) {
+            measurements.push(name.clone());
+            continue;
+        }
+        let before = measurements.len();
+        measurements.extend(there.iter().filter(|measurement| matches(name, measurement)).cloned());
+        if measurements.len() == before {
+            let message = format!("no measurement of {database}.{policy} is called like {name}");
+            let shown = there.iter().take(20).cloned().collect::<Vec<_>>().join(", ");
+            return Err(Error::new(Kind::Usage, message).hint(match shown.is_empty() {
+                true => "it has none".to_owned(),
+                false => format!("there are {shown}"),
+            }));
+        }
+    }
+    Ok(measurements)
+}
+
+/// Whether a pattern stands for a name: `*` is any text, `?` any one character.
+fn matches(pattern: &str, name: &str) -> bool {
+    let (pattern, name): (Vec<char>, Vec<char>) = (pattern.chars().collect(), name.chars().collect());
+    let (mut at, mut reached) = (0, 0);
+    // The last star, and how far the name had been read when it was met; it takes one character more each time.
+    let mut star: Option<(usize, usize)> = None;
+    while reached < name.len() {
+        match pattern.get(at) {
+            Some('*') => {
+                star = Some((at, reached));
+                at += 1;
+            }
+            Some(&character) if character == '?' || character == name[reached] => {
+                at += 1;
+                reached += 1;
+            }
+            _ => match &mut star {
+                Some((place, taken)) => {
+                    *taken += 1;
+                    (at, reached) = (*place + 1, *taken);
+                }
+                None => return false,
+            },
+        }
+    }
+    pattern[at..].iter().all(|&character| character == '*')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stars_and_question_marks_stand_for_characters() {
+        let table = [
+            ("*", "", true),
+            ("*", "cpu", true),
+            ("cpu*", "cpu", true),
+            ("cpu*", "cpu_load", true),
+            ("cpu*", "my cpu", false),
+            ("*load*", "cpu_load_1", true),
+            ("a*b*c", "aXbXbXc", true),
+            ("a*b*c", "aXbXbX", false),
+            ("?pu", "cpu", true),
+            ("?pu", "pu", false),
+            ("é?", "éü", true),
+            ("cpu", "cpu2", false),
+        ];
+        for (pattern, name, expected) in table {
+            assert_eq!(matches(pattern, name), expected, "{pattern} for {name}");
+        }
+    }
+}
