@@ -3,7 +3,7 @@
 use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::Parser;
-use common::{Common, Context, Date, Door, Failure, Influxd, Report, Target};
+use common::{Common, Context, Date, Door, Failure, Influxd, Prove, Report, Target};
 use jobs::restore::{self, Config, Recovery};
 
 /// Restore a night onto the intermediary InfluxDB of this machine, or production itself onto an empty one; everything
@@ -29,6 +29,9 @@ struct Restore {
     /// Bring back also what retention policies will remove within 24 hours
     #[arg(long, requires = "disaster_recovery")]
     accept_expiry: bool,
+    /// How much to count afterwards, per measurement and field
+    #[arg(long, value_name = "EXTENT", default_value = "all")]
+    prove: Prove,
     /// Delete the old databases before the new ones are unpacked, on disks that cannot hold both
     #[arg(long)]
     drop_first: bool,
@@ -69,6 +72,7 @@ impl Door for Restore {
             databases: self.database,
             wait: self.wait,
             first_restore: self.first_restore,
+            prove: self.prove.into(),
             recovery: self.disaster_recovery.then_some(Recovery { accept_expiry: self.accept_expiry }),
             drop_first: self.drop_first,
             parallel: self.jobs.into(),

@@ -203,6 +203,27 @@ impl Influxd {
     }
 }
 
+/// How much a restore counts afterwards.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Prove {
+    /// Every point.
+    All,
+    /// The newest day of each retention policy, and one in ten others.
+    Sample,
+    /// Nothing.
+    None,
+}
+
+impl From<Prove> for jobs::restore::Prove {
+    fn from(prove: Prove) -> jobs::restore::Prove {
+        match prove {
+            Prove::All => jobs::restore::Prove::All,
+            Prove::Sample => jobs::restore::Prove::Sample,
+            Prove::None => jobs::restore::Prove::None,
+        }
+    }
+}
+
 /// Where a dump is read, and what becomes of it.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Reading and writing")]

@@ -1,5 +1,7 @@
 //! The other documents of a night: dumps, restores, runs under way. Types of the wire, like the manifest.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
 
@@ -118,6 +120,36 @@ pub struct RestoreRecord {
     pub bytes: u64,
     /// What is different on the target on purpose: durations, continuous queries, users and so on.
     pub differences: Vec<String>,
+    /// What was counted there afterwards, if it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proof: Option<Proof>,
+}
+
+/// Points as a server counted them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Proof {
+    /// `all`, or `sample`.
+    pub extent: String,
+    /// Requests that it took.
+    pub requests: u64,
+    /// What was counted.
+    pub points: Vec<PointCount>,
+    /// What could not be counted, and why.
+    #[serde(default)]
+    pub notes: Vec<String>,
+}
+
+/// Points of a measurement.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PointCount {
+    /// Its database.
+    pub database: String,
+    /// Its retention policy.
+    pub retention_policy: String,
+    /// The measurement.
+    pub measurement: String,
+    /// The points that have a value of the field, by its name.
+    pub fields: BTreeMap<String, u64>,
 }
 
 impl Document for RestoreRecord {

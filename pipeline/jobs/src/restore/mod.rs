@@ -8,6 +8,7 @@
 //! placed beneath it. Everything that is replaced is moved aside and comes back if the new state does not come up.
 
 mod aside;
+mod count;
 mod directories;
 mod download;
 mod files;
@@ -26,7 +27,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use archive::records::{RestoreRecord, Target as TargetRecord};
+use archive::records::{PointCount, Proof, RestoreRecord, Target as TargetRecord};
 use archive::{Calendar, Date, Document, names};
 use chrono::{DateTime, TimeDelta, Utc};
 use influx::Influx;
@@ -35,6 +36,7 @@ use store::Store;
 
 use crate::loaded::{self, LoadedNight};
 use crate::{Error, Event, Interrupt, Lock, Place, Progress, lock, wait};
+pub use count::Prove;
 pub use directories::Directories;
 use download::Staging;
 use recovery::Expiring;
@@ -64,7 +66,9 @@ pub struct Config {
     pub recovery: Option<Recovery>,
     /// Whether the old databases are deleted before the new ones are unpacked, for disks that cannot hold both.
     pub drop_first: bool,
-    /// How many shards travel at once.
+    /// How much is counted afterwards.
+    pub prove: Prove,
+    /// How many shards travel at once, and how many requests count.
     pub parallel: usize,
     /// Where the target keeps its files, as far as it is not to be asked.
     pub directories: Directories,
@@ -103,6 +107,10 @@ pub struct Outcome {
     pub seconds_down: f64,
     /// What is different on the target on purpose.
     pub differences: Vec<String>,
+    /// What was counted afterwards, per measurement and field.
+    pub proof: Option<Proof>,
+    /// How long that took, in seconds.
+    pub seconds_counting: f64,
     /// What went wrong after everything had been restored and proven.
     pub failures: Vec<String>,
 }
@@ -116,6 +124,18 @@ impl Outcome {
         let mut text = format!(
             "{container}: {databases} restored onto {host} and proven, {shards} shards, {bytes} bytes in {seconds:.1} s ({seconds_down:.1} s without service)"
         );
+        if let Some(proof) = &self.proof {
+            let values: u64 = proof.points.iter().flat_map(|count| count.fields.values()).sum();
+            let (measurements, seconds) = (proof.points.len(), self.seconds_counting);
+            let what = if proof.extent == "all" { "counted" } else { "counted in a sample" };
+            text.push_str(&format!("\n{what}: {values} field values in {measurements} measurements in {seconds:.1} s"));
+            for count in &proof.points {
+                let PointCount { database, retention_policy, measurement, fields } = count;
+                let fields: Vec<String> = fields.iter().map(|(field, points)| format!("{field} {points}")).collect();
+                text.push_str(&format!("\n  {database}.{retention_policy} {measurement}: {}", fields.join(", ")));
+            }
+            proof.notes.iter().for_each(|note| text.push_str(&format!("\nnot counted: {note}")));
+        }
         for (label, lines) in [("different on purpose", &self.differences), ("failed", &self.failures)] {
             for line in lines {
                 text.push_str(&format!("\n{label}: {line}"));
@@ -198,6 +218,22 @@ pub async fn run(
     if let Some(folder) = &config.dump_directory {
         failures.extend(files::make_folder(folder).err().map(|error| error.to_string()));
     }
+
+    // 7. The points are counted, and compared with what an earlier restore of this night onto this server had.
+    let (name, counting) = (names::restore_record(&night.container, &host), Instant::now());
+    let counted = count::all(&influx, &selection.databases, config.prove, config.parallel, progress.as_ref());
+    let proof = unless(interrupt, counted).await.unwrap_or_else(|error| {
+        failures.push(format!("cannot count the points: {error}"));
+        None
+    });
+    let seconds_counting = counting.elapsed().as_secs_f64();
+    let before = archive::read::<RestoreRecord>(store.as_ref(), &night.container, &name).await.ok();
+    let before = before.filter(|before| before.document.manifest_sha256 == selection.manifest_sha256);
+    let before = before.and_then(|before| before.document.proof);
+    // What has been removed as too old is missing rightly.
+    if let (Some(before), Some(proof), true) = (&before, &proof, config.recovery.is_none()) {
+        failures.extend(count::missing(before, proof, &selection.databases));
+    }
     let record = RestoreRecord {
         format: RestoreRecord::FORMAT.to_owned(),
         writer: config.place.writer.clone(),
@@ -215,8 +251,8 @@ pub async fn run(
         shards: count,
         bytes: selection.bytes,
         differences,
+        proof,
     };
-    let name = names::restore_record(&night.container, &host);
     let recorded = archive::replace(store.as_ref(), &night.container, &name, &record).await;
     failures.extend(recorded.err().map(|error| format!("cannot write {name}: {error}")));
     Ok(Outcome {
@@ -229,6 +265,8 @@ pub async fn run(
         seconds: begun.elapsed().as_secs_f64(),
         seconds_until_proven,
         seconds_down,
+        seconds_counting,
+        proof: record.proof,
         differences: record.differences,
         failures,
     })

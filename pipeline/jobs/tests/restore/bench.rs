@@ -10,7 +10,7 @@ use archive::{Calendar, ContainerPattern, Date, names};
 use chrono::{DateTime, NaiveTime, Utc};
 use influx::Influx;
 use influx::metastore::Data;
-use jobs::restore::{self, Config, Directories, Outcome};
+use jobs::restore::{self, Config, Directories, Outcome, Prove};
 use jobs::{Error, Interrupt, Place, backup};
 use serde_json::Value;
 use store::{Folder, Store, StoreExt};
@@ -78,6 +78,7 @@ impl Bench {
             wait: None,
             first_restore: false,
             recovery: None,
+            prove: Prove::All,
             drop_first: false,
             parallel: 3,
             directories: Directories::default(),

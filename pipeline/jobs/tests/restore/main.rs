@@ -7,6 +7,7 @@ mod damage;
 mod failures;
 mod interruptions;
 mod permission;
+mod proof;
 mod recovery;
 mod refusals;
 mod survival;
