@@ -7,12 +7,15 @@ use clap::Parser;
 use common::{Common, Context, Dates, Door, Failure, Pages, Reading, Report, Target};
 use jobs::dump::{self, Config};
 
+/// What to do where no measurement is named: not a matter of the options alone, since one may make others superfluous.
+const MISSING: &str =
+    "give MEASUREMENT or --all, set NIGHTSHARD_MEASUREMENT, or write measurement = … into the configuration file";
+
 /// Dump measurements of a day as pages of JSON: sorted, exact, stored beside the backup, and sealed
 #[derive(Debug, Parser)]
 #[command(name = "nightshard-dump", version)]
 struct Dump {
     /// The measurements, with * and ? for any text and character; may also stand in the configuration
-    #[arg(required_unless_present = "all")]
     measurement: Vec<String>,
     /// All measurements of the retention policy
     #[arg(long)]
@@ -49,6 +52,9 @@ impl Door for Dump {
     }
 
     async fn run(self, context: Context) -> Result<Report, Failure> {
+        if self.measurement.is_empty() && !self.all {
+            return Err(Failure::usage("no measurement is named", MISSING));
+        }
         let influx = match self.pages.from {
             Reading::Influx => self.target.connect()?,
         };

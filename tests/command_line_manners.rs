@@ -57,7 +57,7 @@ fn help_has_examples_and_every_exit_code_and_version_is_one_line() {
 
 #[test]
 fn nothing_is_offered_that_does_not_work_yet() {
-    let later = ["--mode=online", "--format=csv", "--dry-run", "--prove", "--limit-rate=1"];
+    let later = ["--mode=online", "--dry-run", "--new-database=x", "--from=backup", "--prove-only"];
     for (name, program) in PROGRAMS {
         for option in later {
             let output = bare(program).args(["x", option]).output().unwrap();

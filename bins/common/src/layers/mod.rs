@@ -249,9 +249,7 @@ fn explain(error: &clap::Error, command: &Command, origins: &BTreeMap<String, Or
             Failure::usage(format!("cannot use {value:?} as {place}{reason}"), value_hint(source).unwrap_or(help))
         }
         ErrorKind::MissingRequiredArgument => {
-            // One that another option makes superfluous is shown in other brackets when it is missing.
-            let as_missing = |argument: &Arg| argument.to_string().replace('[', "<").replace(']', ">");
-            let missing = command.get_arguments().find(|argument| shown.contains(&as_missing(argument)));
+            let missing = command.get_arguments().find(|argument| shown.contains(&argument.to_string()));
             let hint = missing.map_or(help, |argument| {
                 let id = argument.get_id().as_str();
                 let flag = name(argument);
