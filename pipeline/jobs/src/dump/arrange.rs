@@ -190,12 +190,15 @@ impl Arranger {
             }
             out.push(b'}');
         };
-        scratch.clear();
-        scratch.push(NEWER);
-        record(scratch);
+        let mut marked = |out: &mut Vec<u8>| {
+            out.push(NEWER);
+            record(out);
+        };
         match older {
-            None => sorter.push(key, |out| out.extend_from_slice(scratch)),
+            None => sorter.push(key, marked),
             Some((_, identity)) => {
+                scratch.clear();
+                marked(scratch);
                 let mut shown = Vec::new();
                 identity.append(&mut shown, &scratch[1..])?;
                 sorter.push(|out| out.extend(shown), |out| out.extend_from_slice(scratch))
