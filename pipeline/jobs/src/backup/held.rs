@@ -29,9 +29,10 @@ pub(super) async fn look(
     let container = &night.container;
     let found = Contents::list(container, store).await?;
     if let Some(name) = &found.foreign {
-        return Err(foreign(container, name));
+        return Err(Error::new(Kind::Failed, format!("{container} holds objects that are no backup, such as {name}"))
+            .hint("give another --container pattern or a --label, or move these objects elsewhere"));
     }
-    if is_sealed || found.held.is_empty() && found.beside.is_none() {
+    if is_sealed || found.held.is_empty() {
         return Ok(found.held);
     }
     let start_over = format!(
@@ -40,14 +41,10 @@ pub(super) async fn look(
         store.location()
     );
     let refuse = |why: String| Err(Error::new(Kind::Failed, why).hint(&start_over));
-    if markers.is_empty() {
-        return match (found.held.first_key_value(), found.beside) {
-            (Some((name, _)), _) => refuse(format!(
-                "{container} holds objects of an unfinished run, such as {name}, and no marker tells whose they are"
-            )),
-            (None, Some(name)) => Err(foreign(container, &name)),
-            (None, None) => Ok(found.held),
-        };
+    if let (true, Some((name, _))) = (markers.is_empty(), found.held.first_key_value()) {
+        return refuse(format!(
+            "{container} holds objects of an unfinished run, such as {name}, and no marker tells whose they are"
+        ));
     }
     for FoundMarker { marker, .. } in markers {
         if marker.cluster_id != wanted.source.cluster_id {
@@ -65,17 +62,10 @@ pub(super) async fn look(
     Ok(found.held)
 }
 
-fn foreign(container: &str, name: &str) -> Error {
-    Error::new(Kind::Failed, format!("{container} holds objects that are no backup, such as {name}"))
-        .hint("give another --container pattern or a --label, or move these objects elsewhere")
-}
-
 /// A container's objects, by what they are to a backup.
 #[derive(Default)]
 struct Contents {
     held: Held,
-    /// One of those that lie beside a backup: dumps, their seals, records.
-    beside: Option<String>,
     /// One that is nothing of ours.
     foreign: Option<String>,
 }
@@ -83,7 +73,9 @@ struct Contents {
 impl Contents {
     /// A container that does not exist has none.
     async fn list(container: &str, store: &dyn Store) -> Result<Contents, Error> {
-        let beside = [names::dumps_prefix(container), names::manifests_prefix(container)];
+        // Dumps, their seals, and records may lie there without a backup: a later night has the day's points, too.
+        let beside =
+            [names::dumps_prefix(container), names::manifests_prefix(container), names::running_prefix(container)];
         let mut contents = Contents::default();
         let mut after: Option<String> = None;
         loop {
@@ -97,9 +89,7 @@ impl Contents {
             for entry in page {
                 if names::is_data(container, &entry.name) {
                     contents.held.insert(entry.name, entry.bytes);
-                } else if beside.iter().any(|prefix| entry.name.starts_with(prefix)) {
-                    contents.beside = Some(entry.name);
-                } else if !entry.name.starts_with(&names::running_prefix(container)) {
+                } else if !beside.iter().any(|prefix| entry.name.starts_with(prefix)) {
                     contents.foreign = Some(entry.name);
                 }
             }

@@ -56,6 +56,23 @@ async fn containers_with_anything_in_them_are_refused() {
 }
 
 #[tokio::test]
+async fn dumps_of_a_day_that_had_no_backup_do_not_stand_in_its_way() {
+    let influxd = Influxd::start().await;
+    fill(&influxd, 1).await;
+    let bench = Bench::new();
+    bench.store.create_container(NIGHT).await.unwrap();
+    let file = "cpu_2016-06-11-00:00:00_2016-06-12-00:00:00.json";
+    let dump = [names::dump(NIGHT, file), names::dump_manifest(NIGHT, file)];
+    for name in &dump {
+        bench.store.put_bytes(NIGHT, name, "[]\n".into()).await.unwrap();
+    }
+    bench.run(influx(&influxd)).await.unwrap();
+    bench.assert_whole().await;
+    let objects = bench.objects().await;
+    assert!(dump.iter().all(|name| objects.contains(name)), "{objects:?}");
+}
+
+#[tokio::test]
 async fn what_the_preflight_refuses_changes_nothing() {
     let influxd = Influxd::start().await;
     fill(&influxd, 1).await;
