@@ -19,8 +19,8 @@ const DAYS: u64 = 14;
 impl Run {
     /// Completes the open dumps of the last days. Whatever stands in the way of one does not keep the others.
     pub(super) async fn complete(&self, outcome: &mut Outcome) -> Result<(), Error> {
-        let (Some(store), Some(night)) = (&self.store, self.base.manifest()) else { return Ok(()) };
-        if !self.config.upload {
+        let (Some(store), Some(night)) = (&self.job.store, self.base.manifest()) else { return Ok(()) };
+        if !self.job.config.upload {
             return Ok(());
         }
         for back in 0..=DAYS {
@@ -45,7 +45,7 @@ impl Run {
         day: NaiveDate,
         outcome: &mut Outcome,
     ) -> Result<(), Error> {
-        let container = self.config.calendar.pattern.container(day);
+        let container = self.job.config.calendar.pattern.container(day);
         let listed = match store.list_all(&container, &names::manifests_prefix(&container)).await {
             Ok(listed) => listed,
             Err(store::Error::NotFound { .. }) => return Ok(()),
@@ -76,7 +76,7 @@ impl Run {
             if ours == Some(false) {
                 let host = &night.source.host;
                 let text = format!("{file} is not completed: {container} is not a night of {host}");
-                self.progress.report(Event::Warning(&text));
+                self.job.progress.report(Event::Warning(&text));
                 continue;
             }
             match self.dump(&Task::completion(&container, file, &seal)?).await {
@@ -98,7 +98,7 @@ impl Run {
     /// Whether the dump is open, and the night that the server holds knows more.
     fn gains(&self, night: &BackupManifest, seal: &DumpManifest) -> bool {
         let window = Window { start: seal.window_start, end: seal.window_end };
-        let covered_until = self.base.covered_until(&seal.database, &seal.retention_policy, window, self.now);
+        let covered_until = self.base.covered_until(&seal.database, &seal.retention_policy, window, self.job.now);
         // Only of the databases that the intermediary holds it can be asked.
         seal.open && seal.database == self.database && seal.covered_until < covered_until && seal.night <= night.night
     }

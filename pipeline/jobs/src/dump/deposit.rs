@@ -120,9 +120,9 @@ impl Run {
         }
         let identity = Identity::new(&task.origin.measurement, tags.iter().cloned());
         let (encoding, records) = (task.encoding, self.spool.file("older.records"));
-        let interrupt = self.config.interrupt.clone();
+        let interrupt = self.job.config.interrupt.clone();
         // It hears of an interruption itself, as long as its file is in the spool.
-        let _unbroken = self.unbroken.lock().await;
+        let _unbroken = self.job.unbroken.lock().await;
         let older = tokio::task::spawn_blocking(move || {
             if encoding.is_plain() || empty {
                 return Older::open(&path);
@@ -204,7 +204,7 @@ impl Run {
             format: DumpManifest::FORMAT.to_owned(),
             night: task.night,
             time_zone: task.time_zone.clone(),
-            writer: self.config.place.writer.clone(),
+            writer: self.job.config.place.writer.clone(),
             measurement: dumped.measurement.clone(),
             database: dumped.database.clone(),
             retention_policy: dumped.retention_policy.clone(),
@@ -226,8 +226,8 @@ impl Run {
             backup_manifest_sha256: self.base.manifest_sha256().map(str::to_owned),
             tags: tags.to_vec(),
             kept: dumped.kept,
-            started: self.now,
-            sealed: self.now + TimeDelta::from_std(self.begun.elapsed()).unwrap_or_default(),
+            started: self.job.now,
+            sealed: self.job.now + TimeDelta::from_std(self.begun.elapsed()).unwrap_or_default(),
             warnings: dumped.warnings.clone(),
         }
     }

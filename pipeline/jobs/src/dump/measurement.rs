@@ -30,9 +30,9 @@ impl Run {
     /// Makes one dump.
     pub(super) async fn dump(&self, task: &Task) -> Result<Made, Error> {
         let Task { origin, file, .. } = task;
-        let store = self.store.as_deref().filter(|_| self.config.upload);
+        let store = self.job.store.as_deref().filter(|_| self.job.config.upload);
         let _lock = match store {
-            Some(store) => Some(Lock::exclusive(&self.config.place.locks, &lock_name(store, origin))?),
+            Some(store) => Some(Lock::exclusive(&self.job.config.place.locks, &lock_name(store, origin))?),
             None => None,
         };
         let held = match store {
@@ -41,7 +41,7 @@ impl Run {
         };
 
         // 1. What it consists of, and until when the server holds everything.
-        let date = self.influx.ping().await?.date;
+        let date = self.job.influx.ping().await?.date;
         let covered_until = self.base.covered_until(&origin.database, &origin.policy, task.window, date);
         let held = match held {
             Some(held) if held.covered_until > covered_until => return Ok(left_alone(held)),
@@ -51,15 +51,15 @@ impl Run {
         };
         let (step, day) =
             if task.completes { ("completing", task.night.to_string()) } else { ("dumping", String::new()) };
-        self.progress.report(Event::Step(format!("{step} {} {day}", origin.measurement).trim_end()));
+        self.job.progress.report(Event::Step(format!("{step} {} {day}", origin.measurement).trim_end()));
         let schema = match self.schema(task).await? {
             Some(schema) => schema,
             None if task.completes => Schema::default(),
             None => return Err(self.missing(origin).await?),
         };
         let mut warnings = schema.warnings();
-        if self.config.retention_policy.is_none() && !task.completes {
-            let others = schema::elsewhere(&self.influx, origin, &self.policies).await?;
+        if self.job.config.retention_policy.is_none() && !task.completes {
+            let others = schema::elsewhere(&self.job.influx, origin, &self.policies).await?;
             warnings.extend(others.iter().map(|other| {
                 format!("it exists in the retention policy {other} too, which was not dumped (--retention-policy)")
             }));
@@ -75,14 +75,14 @@ impl Run {
             }
             _ => None,
         };
-        let cuts = spans::cuts(&self.influx, origin, task.span, &schema.mixed).await?;
+        let cuts = spans::cuts(&self.job.influx, origin, task.span, &schema.mixed).await?;
         let extracted = self.extract(task, &schema, &cuts, older, &path).await;
-        self.base.check(&self.influx, &origin.database).await?;
+        self.base.check(&self.job.influx, &origin.database).await?;
         let Extracted { arranged, digests } = extracted?;
         let Encoded { stored: digests, content } = self.encode(task, &mut path, digests).await?;
         warnings.extend(losses(&arranged));
         let now = self.schema(task).await?.unwrap_or_default();
-        if now.mixed != schema.mixed || spans::cuts(&self.influx, origin, task.span, &now.mixed).await? != cuts {
+        if now.mixed != schema.mixed || spans::cuts(&self.job.influx, origin, task.span, &now.mixed).await? != cuts {
             let message = format!("cannot dump {origin}: its fields got other types or shards while it was read");
             return Err(Error::new(Kind::Failed, message).hint("run the same command again"));
         }
@@ -118,7 +118,7 @@ impl Run {
             spills: arranged.spills,
             warnings,
         };
-        let _unbroken = self.unbroken.lock().await;
+        let _unbroken = self.job.unbroken.lock().await;
         if let Some(store) = store {
             // Another dump may have come to its end meanwhile, on another machine.
             let now = self.held(store, task).await?;
@@ -129,7 +129,7 @@ impl Run {
             let spooled = Spooled { path: &path, digests: &digests, content: &content, tags: &tags };
             self.store(store, task, &spooled, held, &mut dumped).await?;
         }
-        if let Some(output) = &self.config.output {
+        if let Some(output) = &self.job.config.output {
             dumped.file = deliver(&path, output, file, digests.bytes).await?;
         }
         match std::fs::remove_file(&path) {
@@ -138,7 +138,7 @@ impl Run {
             }
             _ => {}
         }
-        self.progress.report(Event::Done { name: file, bytes: digests.bytes });
+        self.job.progress.report(Event::Done { name: file, bytes: digests.bytes });
         Ok(Made { dumped, lacking })
     }
 
@@ -147,7 +147,7 @@ impl Run {
         if !self.policies.contains(&task.origin.policy) {
             return Ok(None);
         }
-        schema::read(&self.influx, &task.origin).await
+        schema::read(&self.job.influx, &task.origin).await
     }
 
     async fn extract(
@@ -166,12 +166,12 @@ impl Run {
             cuts,
             page_size: task.page_size,
             format: task.encoding.format,
-            buffer_bytes: self.config.buffer_bytes,
-            segment_size: self.store.as_ref().and_then(|store| store.segment_size()),
+            buffer_bytes: self.job.config.buffer_bytes,
+            segment_size: self.job.store.as_ref().and_then(|store| store.segment_size()),
         };
         // It hears of an interruption itself: its threads must have ended before the spool goes.
-        let _unbroken = self.unbroken.lock().await;
-        extract(&self.influx, &request, older, path, &self.config.interrupt, self.progress.as_ref()).await
+        let _unbroken = self.job.unbroken.lock().await;
+        extract(&self.job.influx, &request, older, path, &self.job.config.interrupt, self.job.progress.as_ref()).await
     }
 
     /// Makes the file that is to be stored of the records in the spool; `path` becomes its own.
@@ -180,10 +180,10 @@ impl Run {
             return Ok(Encoded { content: digests.clone(), stored: digests });
         }
         let (source, target, encoding) = (path.clone(), self.spool.file("dump.encoded"), task.encoding);
-        let segment_size = self.store.as_ref().and_then(|store| store.segment_size());
-        let interrupt = self.config.interrupt.clone();
+        let segment_size = self.job.store.as_ref().and_then(|store| store.segment_size());
+        let interrupt = self.job.config.interrupt.clone();
         path.clone_from(&target);
-        let _unbroken = self.unbroken.lock().await;
+        let _unbroken = self.job.unbroken.lock().await;
         let encoded = tokio::task::spawn_blocking(move || {
             let encoded = encode(&source, &target, encoding, segment_size, &interrupt)?;
             std::fs::remove_file(&source).map(|()| encoded)
@@ -197,11 +197,11 @@ impl Run {
         let Origin { database, policy, measurement } = origin;
         let message = format!("measurement {measurement} does not exist in {database}.{policy}");
         let error = Error::new(Kind::Usage, message);
-        let elsewhere = schema::elsewhere(&self.influx, origin, &self.policies).await?;
+        let elsewhere = schema::elsewhere(&self.job.influx, origin, &self.policies).await?;
         if !elsewhere.is_empty() {
             return Ok(error.hint(format!("it exists in {}: see --retention-policy", elsewhere.join(", "))));
         }
-        let mut names = schema::measurements(&self.influx, database, SHOWN + 1).await?;
+        let mut names = schema::measurements(&self.job.influx, database, SHOWN + 1).await?;
         if names.len() > SHOWN {
             names.truncate(SHOWN);
             names.push("…".to_owned());

@@ -80,21 +80,27 @@ pub struct Config {
     pub interrupt: Interrupt,
 }
 
-/// A run under way.
-struct Run {
+/// What was asked for, and the connections for it.
+#[derive(Clone)]
+struct Job {
     config: Config,
     now: DateTime<Utc>,
-    begun: Instant,
     store: Option<Arc<dyn Store>>,
     influx: Influx,
+    progress: Arc<dyn Progress>,
+    /// Held by what must come to its own end also when the dump is asked to end.
+    unbroken: Arc<Mutex<()>>,
+}
+
+/// One day of it under way.
+struct Run {
+    job: Job,
+    begun: Instant,
     spool: Spool,
     base: Base,
     database: String,
     /// The policies of the database.
     policies: Vec<String>,
-    progress: Arc<dyn Progress>,
-    /// Held by what must come to its own end also when the dump is asked to end.
-    unbroken: Arc<Mutex<()>>,
 }
 
 /// Dumps measurements of a day. Without `store` nothing is uploaded, and the records are those that the server holds at
@@ -113,114 +119,102 @@ pub async fn run(
     influx: Influx,
     progress: Arc<dyn Progress>,
 ) -> Result<Outcome, Error> {
-    let (interrupt, unbroken) = (config.interrupt.clone(), Arc::new(Mutex::new(())));
+    let unbroken = Arc::new(Mutex::new(()));
+    let job = Job { config, now, store, influx, progress, unbroken };
     let asked_to_end = async {
-        interrupt.requested().await;
-        unbroken.lock().await
+        job.config.interrupt.requested().await;
+        job.unbroken.lock().await
     };
     tokio::select! {
         biased;
         _guard = asked_to_end => Err(Error::interrupted()),
-        outcome = days(config, now, store, influx, progress, Arc::clone(&unbroken)) => outcome,
+        outcome = job.days() => outcome,
     }
 }
 
-/// One day after the other; one that fails does not keep the others.
-async fn days(
-    config: Config,
-    now: DateTime<Utc>,
-    store: Option<Arc<dyn Store>>,
-    influx: Influx,
-    progress: Arc<dyn Progress>,
-    unbroken: Arc<Mutex<()>>,
-) -> Result<Outcome, Error> {
-    let (mut all, mut failed): (Option<Outcome>, Vec<(Date, Error)>) = (None, Vec::new());
-    let dates = config.date;
-    for date in dates.iter() {
-        let (config, store, progress) = (config.clone(), store.clone(), Arc::clone(&progress));
-        match work(config, date, now, store, influx.clone(), progress, Arc::clone(&unbroken)).await {
-            Ok(outcome) => match &mut all {
-                None => all = Some(outcome),
-                Some(all) => all.append(outcome),
-            },
-            // An interruption ends them all, and so does what is wrong with each day alike.
-            Err(error) if matches!(dates, Dates::One(_)) || error.is_interruption() => return Err(error),
-            Err(error) => failed.push((date, error)),
-        }
-    }
-    let Some(mut all) = all else {
-        let none = || Error::new(Kind::Usage, "there is no day to dump");
-        return Err(failed.into_iter().next().map_or_else(none, |(_, error)| error));
-    };
-    all.failures.extend(failed.iter().map(|(date, error)| format!("{date}: {}", failure(error))));
-    Ok(all)
-}
-
-async fn work(
-    config: Config,
-    date: Date,
-    now: DateTime<Utc>,
-    store: Option<Arc<dyn Store>>,
-    influx: Influx,
-    progress: Arc<dyn Progress>,
-    unbroken: Arc<Mutex<()>>,
-) -> Result<Outcome, Error> {
-    let begun = Instant::now();
-    let deadline = config.wait.map(|wait| begun + wait);
-    refusals::check(&config, store.is_some())?;
-    refusals::measurements(&config.measurements)?;
-
-    // 1. The night, and the server that holds it.
-    let night = config.calendar.night(date, now)?;
-    let window = config.calendar.window(night.day)?;
-    spans::span(night.day, window)?;
-    if let Some(output) = &config.output {
-        refusals::output(output)?;
-    }
-    let base = match &store {
-        Some(store) => Base::night(&config, store.as_ref(), &influx, &night, progress.as_ref()).await?,
-        None => Base::server(&influx).await?,
-    };
-    let database = base.database(config.database.as_deref())?;
-    let _lock = base.hold(&config, &influx, &database, deadline, progress.as_ref()).await?;
-    influx.ping().await?;
-    let (policy, policies) = policy(&influx, &database, config.retention_policy.as_deref()).await?;
-    let measurements = selection::expand(&influx, &database, &policy, &config.measurements).await?;
-    let measurements = refusals::measurements(&measurements)?;
-    let spool = Spool::open(&config.place.spool)?;
-    let run = Run { config, now, begun, store, influx, spool, base, database, policies, progress, unbroken };
-
-    // 2. One measurement after the other; one that fails does not keep the others.
-    let mut outcome = Outcome {
-        night: night.day,
-        container: run.store.as_ref().map(|_| night.container.clone()),
-        dumps: Vec::new(),
-        completed: Vec::new(),
-        failures: Vec::new(),
-        seconds: 0.0,
-    };
-    for measurement in &measurements {
-        match run.dump(&Task::new(&run, &night, window, &policy, measurement)?).await {
-            Ok(dumped) => {
-                outcome.failures.extend(dumped.lacking.clone());
-                outcome.dumps.push(dumped.dumped);
+impl Job {
+    /// One day after the other; one that fails does not keep the others.
+    async fn days(&self) -> Result<Outcome, Error> {
+        let (mut all, mut failed): (Option<Outcome>, Vec<(Date, Error)>) = (None, Vec::new());
+        let dates = self.config.date;
+        for date in dates.iter() {
+            match self.day(date).await {
+                Ok(outcome) => match &mut all {
+                    None => all = Some(outcome),
+                    Some(all) => all.append(outcome),
+                },
+                // Of a single day there is no rest, and an interruption ends them all.
+                Err(error) if matches!(dates, Dates::One(_)) || error.is_interruption() => return Err(error),
+                Err(error) => failed.push((date, error)),
             }
-            Err(_) if run.interrupted() => return Err(Error::interrupted()),
-            // Of a single measurement there is no rest; and what has come to the server concerns them all.
-            Err(error) if measurements.len() == 1 || error.kind() == Kind::Passing => return Err(error),
-            Err(error) => outcome.failures.push(failure(&error)),
         }
+        let Some(mut all) = all else {
+            let none = || Error::new(Kind::Usage, "there is no day to dump");
+            return Err(failed.into_iter().next().map_or_else(none, |(_, error)| error));
+        };
+        all.failures.extend(failed.iter().map(|(date, error)| format!("{date}: {}", failure(error))));
+        Ok(all)
     }
 
-    // 3. The days before, of which the backups that their dumps were made from had not seen the end.
-    run.complete(&mut outcome).await?;
-    outcome.seconds = begun.elapsed().as_secs_f64();
-    Ok(outcome)
+    async fn day(&self, date: Date) -> Result<Outcome, Error> {
+        let Job { config, store, influx, progress, .. } = self;
+        let begun = Instant::now();
+        let deadline = config.wait.map(|wait| begun + wait);
+        refusals::check(config, store.is_some())?;
+        refusals::measurements(&config.measurements)?;
+
+        // 1. The night, and the server that holds it.
+        let night = config.calendar.night(date, self.now)?;
+        let window = config.calendar.window(night.day)?;
+        spans::span(night.day, window)?;
+        if let Some(output) = &config.output {
+            refusals::output(output)?;
+        }
+        let base = match store {
+            Some(store) => Base::night(config, store.as_ref(), influx, &night, progress.as_ref()).await?,
+            None => Base::server(influx).await?,
+        };
+        let database = base.database(config.database.as_deref())?;
+        let _lock = base.hold(config, influx, &database, deadline, progress.as_ref()).await?;
+        influx.ping().await?;
+        let (policy, policies) = policy(influx, &database, config.retention_policy.as_deref()).await?;
+        let measurements = selection::expand(influx, &database, &policy, &config.measurements).await?;
+        let measurements = refusals::measurements(&measurements)?;
+        let spool = Spool::open(&config.place.spool)?;
+        let run = Run { job: self.clone(), begun, spool, base, database, policies };
+
+        // 2. One measurement after the other; one that fails does not keep the others.
+        let mut outcome = Outcome {
+            night: night.day,
+            container: store.as_ref().map(|_| night.container.clone()),
+            dumps: Vec::new(),
+            completed: Vec::new(),
+            failures: Vec::new(),
+            seconds: 0.0,
+        };
+        for measurement in &measurements {
+            match run.dump(&Task::new(&run, &night, window, &policy, measurement)?).await {
+                Ok(dumped) => {
+                    outcome.failures.extend(dumped.lacking.clone());
+                    outcome.dumps.push(dumped.dumped);
+                }
+                Err(_) if run.interrupted() => return Err(Error::interrupted()),
+                // Of a single measurement there is no rest; and what has come to the server concerns them all.
+                Err(error) if measurements.len() == 1 || error.kind() == Kind::Passing => return Err(error),
+                Err(error) => outcome.failures.push(failure(&error)),
+            }
+        }
+
+        // 3. The days before, of which the backups that their dumps were made from had not seen the end.
+        run.complete(&mut outcome).await?;
+        outcome.seconds = begun.elapsed().as_secs_f64();
+        Ok(outcome)
+    }
 }
 
 impl Run {
     fn interrupted(&self) -> bool {
-        self.config.interrupt.requested().now_or_never().is_some()
+        self.job.config.interrupt.requested().now_or_never().is_some()
     }
 }
 

@@ -39,8 +39,8 @@ impl Task {
         policy: &str,
         measurement: &str,
     ) -> Result<Task, Error> {
-        let time_zone = run.config.calendar.time_zone;
-        let encoding = Encoding { format: run.config.format, compression: run.config.compression };
+        let time_zone = run.job.config.calendar.time_zone;
+        let encoding = Encoding { format: run.job.config.format, compression: run.job.config.compression };
         Ok(Task {
             container: night.container.clone(),
             night: night.day,
@@ -54,7 +54,7 @@ impl Task {
             },
             file: names::dump_file(measurement, window, time_zone, &encoding.extension()),
             encoding,
-            page_size: run.config.page_size,
+            page_size: run.job.config.page_size,
             completes: false,
         })
     }
