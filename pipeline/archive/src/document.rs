@@ -85,14 +85,15 @@ pub async fn replace<D: Document>(store: &dyn Store, container: &str, name: &str
     Ok(())
 }
 
-/// Removes a document; one that does not exist is success.
+/// Removes a document; one that does not exist is success. Returns whether it was there.
 ///
 /// # Errors
 ///
 /// When the store fails.
-pub async fn remove(store: &dyn Store, container: &str, name: &str) -> Result<(), Error> {
+pub async fn remove(store: &dyn Store, container: &str, name: &str) -> Result<bool, Error> {
     match store.delete(container, name).await {
-        Ok(()) | Err(store::Error::NotFound { .. }) => Ok(()),
+        Ok(()) => Ok(true),
+        Err(store::Error::NotFound { .. }) => Ok(false),
         Err(error) => Err(error.into()),
     }
 }

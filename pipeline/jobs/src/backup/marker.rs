@@ -118,7 +118,7 @@ impl Marker {
         self.renewal.abort();
         let Post { store, container, name, document } = &*self.post;
         let left = if error.kind() == Kind::Locked {
-            archive::remove(store.as_ref(), container, name).await.map_err(Error::from)
+            archive::remove(store.as_ref(), container, name).await.map(|_| ()).map_err(Error::from)
         } else {
             let state = RunState::Failed { error: error.to_string() };
             self.post.write(&RunningMarker { state, ..document.clone() }).await

@@ -180,20 +180,23 @@ impl Run {
             let record = DumpReplacement { format, before, after: manifest.clone() };
             archive::seal(store, container, &replacement, &record).await?;
         }
-        archive::remove(store, container, &seal).await?;
-        if digests.bytes > 0 {
-            store.put(container, &object, &Body::from_file(path, digests.clone())).await?;
-        } else {
-            match store.delete_with_segments(container, &object).await {
-                Ok(()) | Err(store::Error::NotFound { .. }) => {}
-                Err(error) => return Err(error.into()),
+        let had_seal = archive::remove(store, container, &seal).await?;
+        let stored = async {
+            if digests.bytes > 0 {
+                store.put(container, &object, &Body::from_file(path, digests.clone())).await?;
+            } else {
+                match store.delete_with_segments(container, &object).await {
+                    Ok(()) | Err(store::Error::NotFound { .. }) => {}
+                    Err(error) => return Err(error.into()),
+                }
             }
-        }
-        archive::seal(store, container, &seal, &manifest).await?;
-        if replaces {
-            archive::remove(store, container, &replacement).await?;
-        }
-        Ok(())
+            archive::seal(store, container, &seal, &manifest).await?;
+            if replaces {
+                archive::remove(store, container, &replacement).await?;
+            }
+            Ok(())
+        };
+        stored.await.map_err(|error: Error| if had_seal { error.after_changes() } else { error })
     }
 
     fn manifest(&self, task: &Task, spooled: &Spooled<'_>, dumped: &Dumped) -> DumpManifest {

@@ -8,6 +8,7 @@ use jobs::{Kind, loaded};
 use store::StoreExt;
 
 use crate::bench::{Bench, Intruder, MIDNIGHT, NIGHT, now};
+use crate::writes::Writes;
 
 const FILE: &str = "m_2016-06-11-00:00:00_2016-06-12-00:00:00.json";
 
@@ -108,4 +109,21 @@ async fn a_seal_that_cannot_be_read_is_not_replaced_and_a_dump_without_a_seal_is
     bench.store.put_bytes(NIGHT, &object, Bytes::from_static(b"half")).await.unwrap();
     bench.dump(of(&bench, "sensu_db", "autogen")).await.unwrap();
     assert!(bench.text(&object).await.contains("1.0"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_goes_away_is_a_passing_failure_until_an_older_seal_has_gone() {
+    let bench = bench().await;
+    let writes = Writes::new(&bench.store);
+    let dump = || {
+        let store = Arc::<Writes>::clone(&writes);
+        jobs::dump::run(of(&bench, "sensu_db", "autogen"), now(), Some(store), bench.influx(), Arc::new(()))
+    };
+    let refuse = |name: Option<String>| *writes.refuse.lock().unwrap() = name;
+    refuse(Some(format!("{NIGHT}/influxdb/{FILE}")));
+    assert_eq!(dump().await.unwrap_err().kind(), Kind::Passing);
+    refuse(None);
+    dump().await.unwrap();
+    refuse(Some(format!("{NIGHT}/influxdb/{FILE}")));
+    assert_eq!(dump().await.unwrap_err().kind(), Kind::Failed);
 }

@@ -1,6 +1,7 @@
 //! A store that is watched while it is written to.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use jobs::Interrupt;
@@ -51,7 +52,8 @@ impl Store for Writes {
     }
     async fn put(&self, container: &str, name: &str, body: &Body) -> Result<ObjectInfo, Error> {
         if self.refuse.lock().unwrap().as_deref() == Some(name) {
-            return Err(Error::NotFound { object: name.to_owned(), location: self.location() });
+            let (operation, reason) = (format!("upload {name}"), "the connection broke".to_owned());
+            return Err(Error::Unreachable { operation, reason, tries: 1, elapsed: Duration::ZERO });
         }
         if self.asks_to_end(name) {
             // Long enough for whoever would end the dump at this point.
