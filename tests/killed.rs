@@ -7,6 +7,7 @@ mod night;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -19,13 +20,11 @@ use test_support::{Influxd, temp_dir};
 /// How many runs are killed.
 const KILLS: u32 = 30;
 
-const SHARDS: i64 = 12;
-
 /// Shards of a day, with values that do not shrink away.
-async fn fill(influxd: &Influxd) {
+async fn fill(influxd: &Influxd, shards: i64) {
     influxd.statement("CREATE DATABASE sensu_db WITH DURATION INF SHARD DURATION 1d").await;
     let mut random: u64 = 7;
-    for day in 0..SHARDS {
+    for day in 0..shards {
         let mut lines = String::new();
         for second in 0..2000 {
             random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -61,7 +60,7 @@ fn backup(place: &Place, production: &Influxd, day: &str) -> Command {
 
 /// The night holds what the stock command backs up, its manifest names exactly that, and nothing else is there.
 fn assert_whole(place: &Place, day: &str, stock: &BTreeMap<String, Vec<u8>>) {
-    let contents = place.contents(day);
+    let (contents, day) = (place.contents(day), place.container(day));
     let seal = format!("{day}/manifests/backup.json");
     let manifest: Value = serde_json::from_slice(&contents[&seal]).unwrap();
     let digests: BTreeMap<&str, &str> = manifest["objects"]
@@ -82,7 +81,7 @@ fn assert_whole(place: &Place, day: &str, stock: &BTreeMap<String, Vec<u8>>) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_backup_that_is_killed_at_any_moment_is_completed_by_the_same_command() {
     let production = Influxd::start().await;
-    fill(&production).await;
+    fill(&production, 12).await;
     let stock = stock_backup(&production);
     let place = Place::folder();
     let begun = Instant::now();
@@ -112,4 +111,24 @@ async fn a_backup_that_is_killed_at_any_moment_is_completed_by_the_same_command(
     }
     assert_eq!(killed, KILLS, "too many runs had ended before they could be killed");
     assert!(resumed > 0, "no run was killed between its first upload and its seal");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_onto_swift_that_is_killed_at_ninety_percent_sends_at_most_fifteen_percent_again() {
+    let production = Influxd::start().await;
+    fill(&production, 80).await;
+    let stock = stock_backup(&production);
+    let place = Place::swift_keystone();
+    let mut run = backup(&place, &production, "2016-06-11").stderr(Stdio::piped()).spawn().unwrap();
+    // All shards are about the same size.
+    let done = BufReader::new(run.stderr.take().unwrap()).lines().map(Result::unwrap);
+    assert_eq!(done.filter(|line| line.contains(" is done, ")).take(72).count(), 72);
+    run.kill().unwrap();
+    run.wait().unwrap();
+
+    let outcome = succeed(backup(&place, &production, "2016-06-11")).await;
+    let [sent, bytes] = ["sent_bytes", "bytes"].map(|member| outcome[member].as_u64().unwrap());
+    assert!(sent * 100 <= bytes * 15, "{sent} of {bytes} bytes were sent again");
+    assert!(sent > 0, "the first run came to its end");
+    assert_whole(&place, "2016-06-11", &stock);
 }
