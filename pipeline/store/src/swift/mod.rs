@@ -248,7 +248,8 @@ impl Store for Swift {
     async fn delete_with_segments(&self, container: &str, name: &str) -> Result<(), Error> {
         check_names(container, name)?;
         // The segments first, as Swift's own bulk delete does: a call that was interrupted can be repeated.
-        let segments = self.segments_of(container, name).await?;
+        let mut segments = self.segments_of(container, name).await?;
+        segments.extend(self.stray_segments(container, name).await?);
         self.remove_segments(segments).await?;
         self.remove(container, Some(name)).await
     }

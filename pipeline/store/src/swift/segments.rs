@@ -2,7 +2,8 @@
 //!
 //! The segments of `container/name` lie in the container of segments as `container/name/<id>/<number>`, where every
 //! upload draws an id of its own: so no upload can change the segments of another, and it can be told which ones
-//! belong to a name. An upload that fails takes its segments away again; one that is killed leaves them behind.
+//! belong to a name. An upload that fails takes its segments away again; those of one that was killed go when the name
+//! is uploaded in segments or deleted the next time.
 
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use reqwest::header::{ACCEPT, ETAG};
@@ -13,7 +14,7 @@ use super::session::Token;
 use super::tries::{Call, Fault, Tries};
 use super::upload::{Piece, difference, missing};
 use super::{LONGEST_NAME, Swift, wire};
-use crate::{Body, Error, ObjectInfo};
+use crate::{Body, Error, ObjectInfo, StoreExt};
 
 /// Segments deleted at once.
 const DELETES_AT_ONCE: usize = 8;
@@ -101,9 +102,16 @@ impl Swift {
             self.forget_segments(names()).await;
             return Err(error);
         }
-        let replaced = self.segments_of(container, name).await?;
+        let mut replaced = self.segments_of(container, name).await?;
         match self.upload_manifest(call, container, name, body, &pieces).await {
             Ok(info) => {
+                match self.stray_segments(container, name).await {
+                    Ok(strays) => replaced.extend(strays),
+                    Err(error) => tracing::warn!(%error, "cannot look for segments that an earlier upload left"),
+                }
+                replaced.retain(|segment| !pieces.iter().any(|piece| piece.name == *segment));
+                replaced.sort_unstable();
+                replaced.dedup();
                 self.forget_segments(replaced).await;
                 Ok(info)
             }
@@ -222,6 +230,18 @@ impl Swift {
         let prefix = format!("/{}/", self.settings().segments_container);
         let names = entries.iter().filter_map(|entry| entry.name.as_deref()?.strip_prefix(&prefix));
         Ok(names.filter(|segment| is_segment_of(segment, container, name)).map(str::to_owned).collect())
+    }
+
+    /// All segments that uploads of `container/name` have left, as far as the listing knows: those of an upload that was
+    /// killed are named by no manifest.
+    pub(super) async fn stray_segments(&self, container: &str, name: &str) -> Result<Vec<String>, Error> {
+        let listed = self.list_all(&self.settings().segments_container, &format!("{container}/{name}/")).await;
+        let listed = match listed {
+            Err(Error::NotFound { .. }) => return Ok(Vec::new()),
+            other => other?,
+        };
+        let names = listed.into_iter().map(|entry| entry.name);
+        Ok(names.filter(|segment| is_segment_of(segment, container, name)).collect())
     }
 
     /// Deletes segments; ones that are gone already are fine.

@@ -140,6 +140,7 @@ conformance! {
         segments::segments_of_other_names_are_not_touched
         segments::segments_that_lie_elsewhere_are_not_touched
         segments::a_replaced_object_leaves_no_segments_behind
+        segments::segments_of_a_killed_upload_go_with_the_next_one
         segments::a_failed_upload_leaves_no_segments_behind
         segments::strange_names_have_segments_too
     ]

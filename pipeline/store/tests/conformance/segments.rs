@@ -130,6 +130,25 @@ pub(crate) async fn a_replaced_object_leaves_no_segments_behind(bench: Bench) {
     }
 }
 
+pub(crate) async fn segments_of_a_killed_upload_go_with_the_next_one(bench: Bench) {
+    let Bench { store, container, .. } = &bench;
+    store.put_bytes(container, "other", noise(2 * MIB)).await.unwrap();
+    let left_by_a_killed_one = async || {
+        for number in ["00000001", "00000002"] {
+            let name = format!("{container}/a/0123456789abcdef/{number}");
+            store.put_bytes(segments_container(&bench), &name, noise(MIB)).await.unwrap();
+        }
+    };
+    left_by_a_killed_one().await;
+    store.put_bytes(container, "a", noise(3 * MIB)).await.unwrap();
+    assert_eq!(segments(&bench).await.len(), 2 + 3);
+    assert_eq!(store.get_bytes(container, "a", 4 << 20).await.unwrap(), noise(3 * MIB));
+    left_by_a_killed_one().await;
+    store.delete_with_segments(container, "a").await.unwrap();
+    assert_eq!(segments(&bench).await.len(), 2);
+    assert_eq!(store.get_bytes(container, "other", 4 << 20).await.unwrap(), noise(2 * MIB));
+}
+
 pub(crate) async fn a_failed_upload_leaves_no_segments_behind(bench: Bench) {
     let Bench { store, container, .. } = &bench;
     store.put_bytes(container, "a", noise(2 * MIB)).await.unwrap();
