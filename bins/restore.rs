@@ -3,7 +3,7 @@
 use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::Parser;
-use common::{Common, Context, Date, Door, Failure, Influxd, Prove, Report, Target};
+use common::{Common, Context, Dates, Door, Failure, Influxd, Prove, Report, Target};
 use jobs::restore::{self, Config, Recovery};
 
 /// Restore a night onto the intermediary InfluxDB of this machine, or production itself onto an empty one; everything
@@ -11,9 +11,9 @@ use jobs::restore::{self, Config, Recovery};
 #[derive(Debug, Parser)]
 #[command(name = "nightshard-restore", version)]
 struct Restore {
-    /// The night: today, yesterday or YYYY-MM-DD
+    /// The night: today, yesterday or YYYY-MM-DD; or several, the oldest first: YYYY-MM or FROM..TO
     #[arg(long, value_name = "DATE", default_value = "yesterday")]
-    date: Date,
+    date: Dates,
     /// A database; repeat it for several [default: all of the night]
     #[arg(long, value_name = "NAME")]
     database: Vec<String>,
@@ -32,6 +32,12 @@ struct Restore {
     /// How much to count afterwards, per measurement and field
     #[arg(long, value_name = "EXTENT", default_value = "all")]
     prove: Prove,
+    /// Restore nothing: count what the target holds of the night, and compare it with what was restored
+    #[arg(long, conflicts_with_all = ["first_restore", "disaster_recovery", "drop_first"])]
+    prove_only: bool,
+    /// Run this by sh after each night, with NIGHTSHARD_DATE set to its day, such as nightshard-dump
+    #[arg(long, value_name = "COMMAND")]
+    then: Option<String>,
     /// Delete the old databases before the new ones are unpacked, on disks that cannot hold both
     #[arg(long)]
     drop_first: bool,
@@ -56,6 +62,10 @@ impl Door for Restore {
       what a timer runs: as soon as the backup is sealed
   nightshard-restore --date 2016-06-11 --first-restore
       the first time onto a server that already holds these databases: it loses them
+  nightshard-restore --date 2016-06-11..2016-06-13 --then nightshard-dump
+      after days off: each night in turn, and its dumps
+  nightshard-restore --prove-only
+      does the intermediary still hold all of last night?
   nightshard-restore --disaster-recovery --date 2016-06-11
       production was lost and influxd is started empty: see docs/disaster-recovery.md";
 
@@ -69,6 +79,7 @@ impl Door for Restore {
             place: context.place,
             calendar: self.common.archive.calendar(),
             date: self.date,
+            then: self.then,
             databases: self.database,
             wait: self.wait,
             first_restore: self.first_restore,
@@ -83,7 +94,12 @@ impl Door for Restore {
             dump_directory: self.dump_dir,
             interrupt: context.interrupt,
         };
-        let outcome = restore::run(config, context.now, archive.store, influx, context.progress).await?;
+        let (now, store, progress) = (context.now, archive.store, context.progress);
+        if self.prove_only {
+            let proved = restore::prove_only(config, now, store, influx, progress).await?;
+            return Ok(Report::new(&proved, proved.summary(), proved.failures())?.of_damage());
+        }
+        let outcome = restore::run(config, now, store, influx, progress).await?;
         Report::new(&outcome, outcome.summary(), outcome.failures())
     }
 }

@@ -214,6 +214,27 @@ async fn what_failed_besides_what_went_well_is_named_and_is_exit_3() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_missing_of_a_night_is_damage_and_is_exit_5() {
+    let (source, place, target) = (source().await, Place::folder(), Influxd::start().await);
+    let mut backup = place.backup(&source);
+    backup.args(["--date", "2016-06-11"]);
+    succeed(backup).await;
+    let prove = async |expected: i32| {
+        let mut restore = place.restore(&target);
+        restore.args(["--date", "2016-06-11", "--prove-only"]);
+        let output = run(restore).await;
+        assert_eq!(output.status.code(), Some(expected), "{output:?}");
+        serde_json::from_slice::<Value>(&output.stdout).unwrap()["failures"].as_array().unwrap().len()
+    };
+    let mut restore = place.restore(&target);
+    restore.args(["--date", "2016-06-11"]);
+    succeed(restore).await;
+    assert_eq!(prove(0).await, 0);
+    target.query("sensu_db", "DELETE FROM cpu").await;
+    assert!(prove(5).await > 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_most_talkative_log_tells_no_secret() {
     let (source, keystone) = (source().await, test_support::keystone());
     for (place, secret) in

@@ -69,6 +69,8 @@ pub struct Report {
     json: String,
     summary: String,
     failures: Vec<String>,
+    /// How the program ends if something failed.
+    failed: Code,
 }
 
 impl Report {
@@ -81,7 +83,13 @@ impl Report {
     pub fn new(outcome: &impl Serialize, summary: String, failures: &[String]) -> Result<Report, Failure> {
         let json = serde_json::to_string(outcome)
             .map_err(|error| Failure::failed(format!("cannot write the outcome as JSON: {error}")))?;
-        Ok(Report { json, summary, failures: failures.to_vec() })
+        Ok(Report { json, summary, failures: failures.to_vec(), failed: Code::SomeFailed })
+    }
+
+    /// The same of a job that verifies: what failed is damage that was found.
+    #[must_use]
+    pub fn of_damage(self) -> Report {
+        Report { failed: Code::Damage, ..self }
     }
 }
 
@@ -214,7 +222,7 @@ fn work<D: Door>(door: D, command: &Command, environment: Environment) -> Result
     for failure in &report.failures {
         tracing::error!("{failure}");
     }
-    Ok(if report.failures.is_empty() { Code::Done } else { Code::SomeFailed })
+    Ok(if report.failures.is_empty() { Code::Done } else { report.failed })
 }
 
 /// Few threads: the work is network and disk, and each thread may cost memory of its own.

@@ -123,6 +123,10 @@ pub struct RestoreRecord {
     /// What was counted there afterwards, if it was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proof: Option<Proof>,
+    /// The most points that were ever counted of each field after restores of this night onto this host; absent where that
+    /// is what `proof` has.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub most: Vec<PointCount>,
 }
 
 /// Points as a server counted them.

@@ -9,12 +9,15 @@
 
 mod aside;
 mod count;
+mod days;
 mod directories;
 mod download;
 mod files;
 mod ours;
 mod place;
 mod prove;
+mod prove_only;
+mod record;
 mod recovery;
 mod selection;
 mod server;
@@ -27,8 +30,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use archive::records::{PointCount, Proof, RestoreRecord, Target as TargetRecord};
-use archive::{Calendar, Date, Document, names};
+use archive::records::{Proof, RestoreRecord, Target as TargetRecord};
+use archive::{Calendar, Date, Dates, Document, names};
 use chrono::{DateTime, TimeDelta, Utc};
 use influx::Influx;
 use serde::Serialize;
@@ -37,8 +40,10 @@ use store::Store;
 use crate::loaded::{self, LoadedNight};
 use crate::{Error, Event, Interrupt, Lock, Place, Progress, lock, wait};
 pub use count::Prove;
+pub use days::run;
 pub use directories::Directories;
 use download::Staging;
+pub use prove_only::{Proved, prove_only};
 use recovery::Expiring;
 pub use recovery::Recovery;
 use selection::Selection;
@@ -53,8 +58,10 @@ pub struct Config {
     pub place: Place,
     /// How days become containers.
     pub calendar: Calendar,
-    /// Which night to restore.
-    pub date: Date,
+    /// Which nights to restore, one after the other.
+    pub date: Dates,
+    /// What to do with each of them once it stands; run by `sh -c`, with its day in `NIGHTSHARD_DATE`.
+    pub then: Option<String>,
     /// The databases; none named means all of the night.
     pub databases: Vec<String>,
     /// How long to wait for the night's backup.
@@ -111,8 +118,11 @@ pub struct Outcome {
     pub proof: Option<Proof>,
     /// How long that took, in seconds.
     pub seconds_counting: f64,
-    /// What went wrong after everything had been restored and proven.
+    /// What went wrong after everything had been restored and proven; of several nights, with all of them.
     pub failures: Vec<String>,
+    /// The nights that were restored before it, of several, the oldest first; each was replaced by the next one.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub earlier: Vec<Outcome>,
 }
 
 impl Outcome {
@@ -121,20 +131,13 @@ impl Outcome {
     pub fn summary(&self) -> String {
         let Outcome { container, host, shards, bytes, seconds, seconds_down, .. } = self;
         let databases = self.databases.join(", ");
-        let mut text = format!(
+        let mut text: String = self.earlier.iter().map(|outcome| outcome.summary() + "\n").collect();
+        text += &format!(
             "{container}: {databases} restored onto {host} and proven, {shards} shards, {bytes} bytes in {seconds:.1} s ({seconds_down:.1} s without service)"
         );
         if let Some(proof) = &self.proof {
-            let values: u64 = proof.points.iter().flat_map(|count| count.fields.values()).sum();
-            let (measurements, seconds) = (proof.points.len(), self.seconds_counting);
-            let what = if proof.extent == "all" { "counted" } else { "counted in a sample" };
-            text.push_str(&format!("\n{what}: {values} field values in {measurements} measurements in {seconds:.1} s"));
-            for count in &proof.points {
-                let PointCount { database, retention_policy, measurement, fields } = count;
-                let fields: Vec<String> = fields.iter().map(|(field, points)| format!("{field} {points}")).collect();
-                text.push_str(&format!("\n  {database}.{retention_policy} {measurement}: {}", fields.join(", ")));
-            }
-            proof.notes.iter().for_each(|note| text.push_str(&format!("\nnot counted: {note}")));
+            text.push('\n');
+            text.push_str(&count::summary(proof, self.seconds_counting));
         }
         for (label, lines) in [("different on purpose", &self.differences), ("failed", &self.failures)] {
             for line in lines {
@@ -157,8 +160,9 @@ impl Outcome {
 ///
 /// Until everything lies checked on the local disk, nothing is changed. If the new state does not come up after that,
 /// the old one is put back, and the error says so. That goes for an interruption too: the target is not left down.
-pub async fn run(
+async fn night(
     config: Config,
+    date: Date,
     now: DateTime<Utc>,
     store: Arc<dyn Store>,
     influx: Influx,
@@ -166,7 +170,7 @@ pub async fn run(
 ) -> Result<Outcome, Error> {
     let begun = Instant::now();
     // 1. The night's seal, which is waited for.
-    let night = config.calendar.night(config.date, now)?;
+    let night = config.calendar.night(date, now)?;
     let (time_zone, interrupt) = (config.calendar.time_zone, &config.interrupt);
     let manifest = wait::for_backup(store.as_ref(), &night, time_zone, config.wait, progress.as_ref());
     let manifest = unless(interrupt, manifest).await?;
@@ -227,12 +231,11 @@ pub async fn run(
         None
     });
     let seconds_counting = counting.elapsed().as_secs_f64();
-    let before = archive::read::<RestoreRecord>(store.as_ref(), &night.container, &name).await.ok();
-    let before = before.filter(|before| before.document.manifest_sha256 == selection.manifest_sha256);
-    let before = before.and_then(|before| before.document.proof);
+    let earlier = record::earlier(store.as_ref(), &night.container, &name, &selection.manifest_sha256).await;
+    let most = earlier.as_ref().ok().and_then(Option::as_ref).map(record::most).unwrap_or_default();
     // What has been removed as too old is missing rightly.
-    if let (Some(before), Some(proof), true) = (&before, &proof, config.recovery.is_none()) {
-        failures.extend(count::missing(before, proof, &selection.databases));
+    if let (Some(proof), None) = (&proof, config.recovery) {
+        failures.extend(record::missing(most, proof, &selection.databases));
     }
     let record = RestoreRecord {
         format: RestoreRecord::FORMAT.to_owned(),
@@ -251,9 +254,14 @@ pub async fn run(
         shards: count,
         bytes: selection.bytes,
         differences,
+        most: record::most_with(most, proof.as_ref()),
         proof,
     };
-    let recorded = archive::replace(store.as_ref(), &night.container, &name, &record).await;
+    let recorded = match earlier {
+        Ok(_) => archive::replace(store.as_ref(), &night.container, &name, &record).await.map_err(Error::from),
+        // What it knows of earlier restores would be lost.
+        Err(error) => Err(error.during("it stays as it was")),
+    };
     failures.extend(recorded.err().map(|error| format!("cannot write {name}: {error}")));
     Ok(Outcome {
         container: night.container,
@@ -269,6 +277,7 @@ pub async fn run(
         proof: record.proof,
         differences: record.differences,
         failures,
+        earlier: Vec::new(),
     })
 }
 

@@ -44,10 +44,14 @@ impl Bench {
     }
 
     pub(crate) async fn back_up(&self, source: &Influxd) {
+        self.back_up_as(source, NIGHT).await;
+    }
+
+    pub(crate) async fn back_up_as(&self, source: &Influxd, day: &str) {
         let config = backup::Config {
             place: self.place("db1"),
             calendar: calendar(),
-            date: NIGHT.parse().unwrap(),
+            date: day.parse().unwrap(),
             databases: Vec::new(),
             if_missing: false,
             replace: false,
@@ -73,7 +77,8 @@ impl Bench {
         Config {
             place: self.place("intermediary"),
             calendar: calendar(),
-            date: Date::Yesterday,
+            date: Date::Yesterday.into(),
+            then: None,
             databases: Vec::new(),
             wait: None,
             first_restore: false,

@@ -4,10 +4,12 @@
 
 mod bench;
 mod damage;
+mod days;
 mod failures;
 mod interruptions;
 mod permission;
 mod proof;
+mod prove_only;
 mod recovery;
 mod refusals;
 mod survival;

@@ -1,0 +1,215 @@
+//! `--prove-only`: what a restore has left on the target is looked at again; nothing there is changed.
+//!
+//! Which night the target claims to hold, every shard of that night, and the points of each measurement and field, against
+//! what was counted when it was restored. It needs no more than the target's two ports, so it runs anywhere.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Instant;
+
+use archive::records::{Proof, RestoreRecord, Target};
+use archive::{Dates, Document, names};
+use chrono::{DateTime, TimeDelta, Utc};
+use influx::Influx;
+use influx::metastore::{Database, LiveShard};
+use serde::Serialize;
+use store::Store;
+
+use super::selection::Selection;
+use super::{Config, Prove, count, record, unless};
+use crate::{Error, Event, Kind, Lock, Progress, loaded, lock, wait};
+
+/// What was found on the target. Printed with `--json`: members are added, never changed.
+#[derive(Debug, Clone, Serialize)]
+pub struct Proved {
+    /// The night's container.
+    pub container: String,
+    /// SHA-256 of its manifest.
+    pub manifest_sha256: String,
+    /// The target's own host name.
+    pub host: String,
+    /// The databases that were looked at.
+    pub databases: Vec<String>,
+    /// How many shards the night has of them.
+    pub shards: u64,
+    /// What was counted, per measurement and field.
+    pub proof: Proof,
+    /// How long it took, in seconds.
+    pub seconds: f64,
+    /// What a person should know, though nothing is missing by it.
+    pub notes: Vec<String>,
+    /// What is missing.
+    pub failures: Vec<String>,
+}
+
+impl Proved {
+    /// A few lines for the morning mail.
+    #[must_use]
+    pub fn summary(&self) -> String {
+        let Proved { container, host, shards, proof, seconds, .. } = self;
+        let (databases, missing) = (self.databases.join(", "), self.failures.len());
+        let end = if missing == 0 { "nothing is missing".to_owned() } else { format!("{missing} things are missing") };
+        let mut text = format!("{container}: {databases} on {host}, {shards} shards: {end}\n");
+        text.push_str(&count::summary(proof, *seconds));
+        for (label, lines) in [("note", &self.notes), ("missing", &self.failures)] {
+            lines.iter().for_each(|line| text.push_str(&format!("\n{label}: {line}")));
+        }
+        text
+    }
+
+    /// What is missing.
+    #[must_use]
+    pub fn failures(&self) -> &[String] {
+        &self.failures
+    }
+}
+
+/// Counts what a restore has left on the target, and compares it with what was there.
+///
+/// # Errors
+///
+/// [`Kind::Missing`] when the target holds no night or another one. What is missing of the night is in the outcome.
+pub async fn prove_only(
+    config: Config,
+    now: DateTime<Utc>,
+    store: Arc<dyn Store>,
+    influx: Influx,
+    progress: Arc<dyn Progress>,
+) -> Result<Proved, Error> {
+    let interrupt = config.interrupt.clone();
+    unless(&interrupt, prove(config, now, store.as_ref(), influx, progress.as_ref())).await
+}
+
+async fn prove(
+    config: Config,
+    now: DateTime<Utc>,
+    store: &dyn Store,
+    influx: Influx,
+    progress: &dyn Progress,
+) -> Result<Proved, Error> {
+    let begun = Instant::now();
+    if config.prove == Prove::None {
+        return Err(Error::new(Kind::Usage, "nothing would be proved").hint("leave out --prove none, or --prove-only"));
+    }
+    let Dates::One(date) = config.date else {
+        return Err(
+            Error::new(Kind::Usage, "a target holds one night, not several").hint("name that night with --date")
+        );
+    };
+    // 1. The night, and whether the target holds it; no restore on this machine takes it away meanwhile.
+    let night = config.calendar.night(date, now)?;
+    let manifest = wait::for_backup(store, &night, config.calendar.time_zone, config.wait, progress).await?;
+    let _lock = Lock::shared(&config.place.locks, &lock::target_name(influx.url()))?;
+    progress.report(Event::Step("looking at the night and the target"));
+    let version = influx.ping().await?.version.to_string();
+    let databases = held(&influx, &night.container, &manifest.sha256, &config.databases).await?;
+    let selection = Selection::load(store, manifest, &databases).await?;
+    let diagnostics = influx.diagnostics().await?;
+    let host = diagnostics.hostname.unwrap_or_else(|| config.place.host.clone());
+
+    // 2. Every shard, and every point.
+    let mut failures = absent(&influx, &selection).await?;
+    let counted = count::all(&influx, &databases, config.prove, config.parallel, progress).await?;
+    let proof = counted.ok_or_else(|| Error::new(Kind::Usage, "nothing was counted"))?;
+    held(&influx, &night.container, &selection.manifest_sha256, &databases).await?;
+
+    // 3. Against what was there; the record has both.
+    let name = names::restore_record(&night.container, &host);
+    let earlier = record::earlier(store, &night.container, &name, &selection.manifest_sha256).await?;
+    let most = earlier.as_ref().map(record::most).unwrap_or_default();
+    failures.extend(record::missing(most, &proof, &databases));
+    let mut notes = record::surplus(most, &proof, &databases);
+    if most.is_empty() {
+        notes.push(format!("{name} has no count of everything yet, with which this one could be compared"));
+    }
+    let (most, shards) = (record::most_with(most, Some(&proof)), selection.shards.len() as u64);
+    let record = match earlier {
+        Some(earlier) => RestoreRecord { most, proof: Some(proof.clone()), ..earlier },
+        None => RestoreRecord {
+            format: RestoreRecord::FORMAT.to_owned(),
+            writer: config.place.writer.clone(),
+            manifest_sha256: selection.manifest_sha256.clone(),
+            target: Target {
+                host: host.clone(),
+                influxdb_version: version,
+                cluster_id: influx.snapshot().metastore().await?.data.cluster_id.to_string(),
+                url: influx.url().to_string(),
+                data_directory: diagnostics.data_dir.unwrap_or_default(),
+            },
+            started: now,
+            finished: now + TimeDelta::from_std(begun.elapsed()).unwrap_or_default(),
+            databases: databases.clone(),
+            shards,
+            bytes: selection.bytes,
+            differences: vec!["the restore's own record is lost; this one was made by --prove-only".to_owned()],
+            proof: Some(proof.clone()),
+            most,
+        },
+    };
+    archive::replace(store, &night.container, &name, &record).await?;
+    Ok(Proved {
+        container: night.container,
+        manifest_sha256: selection.manifest_sha256,
+        host,
+        databases,
+        shards,
+        proof,
+        seconds: begun.elapsed().as_secs_f64(),
+        notes,
+        failures,
+    })
+}
+
+/// The databases of this night that the target claims to hold, or those of them that are `asked` for.
+async fn held(influx: &Influx, container: &str, sha256: &str, asked: &[String]) -> Result<Vec<String>, Error> {
+    let url = influx.url();
+    let missing = |what: String, hint: &str| Err(Error::new(Kind::Missing, what).hint(hint));
+    let found = match loaded::read(influx).await? {
+        Some(found) if found.container == container && found.manifest_sha256 == sha256 => found,
+        Some(found) if found.container == container => {
+            return missing(
+                format!("{url} holds another backup of {container} than the archive"),
+                "the night was backed up again after it had been restored; restore it again",
+            );
+        }
+        Some(found) => {
+            return missing(
+                format!("{url} holds the night {}, not {container}", found.container),
+                "name that night with --date, or restore this one first",
+            );
+        }
+        None => {
+            return missing(
+                format!("{url} holds no night"),
+                "is --target right? nothing was restored there, or a restore is under way; a recovered production is no copy of a night",
+            );
+        }
+    };
+    match asked.iter().find(|name| !found.databases.contains(name)) {
+        None if asked.is_empty() => Ok(found.databases),
+        None => Ok(asked.to_vec()),
+        Some(name) => Err(Error::new(Kind::Usage, format!("{url} holds {container} without database {name}"))
+            .hint(format!("it holds: {}", found.databases.join(", ")))),
+    }
+}
+
+/// The shards of the night that the target does not serve. There they may have other ids, but the same span of time.
+async fn absent(influx: &Influx, selection: &Selection) -> Result<Vec<String>, Error> {
+    let (served, ids) = (influx.snapshot().metastore().await?.data, selection.shard_ids());
+    let mut absent = Vec::new();
+    for name in &selection.databases {
+        let Some(database) = served.database(name) else {
+            absent.push(format!("database {name} is not there"));
+            continue;
+        };
+        let open: BTreeSet<u64> = influx.snapshot().shards(name).await?.into_iter().map(|shard| shard.id).collect();
+        let there: Vec<_> = database.live_shards().filter(|shard| open.contains(&shard.id)).collect();
+        let stored = selection.metastore.database(name).into_iter().flat_map(Database::live_shards);
+        for LiveShard { id, policy, time_range } in stored.filter(|shard| ids.contains(&shard.id)) {
+            if !there.iter().any(|shard| (shard.policy, shard.time_range) == (policy, time_range)) {
+                absent.push(format!("shard {id} of {name}.{policy}, as the source numbers it, is not there"));
+            }
+        }
+    }
+    Ok(absent)
+}
