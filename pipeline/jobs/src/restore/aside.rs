@@ -22,6 +22,7 @@ use super::files::{self, Owner};
 use super::ours::Ours;
 use super::selection::Selection;
 use super::target::read_metastore;
+use super::witness::Witness;
 use crate::{Error, Kind};
 
 /// Our folder in the data directory and in the WAL directory; there while a restore is under way.
@@ -54,6 +55,9 @@ pub(super) struct Recovered {
     pub(super) databases: Vec<String>,
     /// Each shard: its id on the source, and its id on the target.
     pub(super) shards: BTreeMap<u64, u64>,
+    /// Points that each must answer with, by its id on the source: with them the next run need not fetch it to ask for it.
+    #[serde(default)]
+    pub(super) witnesses: BTreeMap<u64, Vec<Witness>>,
 }
 
 impl Recovered {
@@ -222,6 +226,12 @@ pub(super) fn interrupted(paths: &Paths) -> Result<Vec<String>, Error> {
 /// What an earlier recovery was bringing when it was cut off.
 pub(super) fn interrupted_recovery(paths: &Paths) -> Result<Option<Recovered>, Error> {
     Ok(read_journal(paths)?.and_then(|journal| journal.recovered))
+}
+
+/// Whether an earlier recovery of all that is selected had put everything in place, and said so, before it was cut off.
+pub(super) fn is_in_place(paths: &Paths, selection: &Selection) -> Result<bool, Error> {
+    let journal = read_journal(paths)?.filter(|journal| journal.written);
+    Ok(journal.and_then(|journal| journal.recovered).is_some_and(|left| left.is_of(selection)))
 }
 
 fn read_journal(paths: &Paths) -> Result<Option<Journal>, Error> {

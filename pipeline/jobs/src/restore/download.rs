@@ -116,6 +116,11 @@ impl Staging {
         .await
     }
 
+    /// One into which nothing comes; what an earlier run has left goes with it all the same.
+    pub(super) fn unused(target: &Target) -> Staging {
+        Staging { folder: PathBuf::new(), paths: target.paths.clone(), owner: target.owner, _spool: None }
+    }
+
     /// Downloads and checks the shards, so many at once as configured.
     ///
     /// # Errors

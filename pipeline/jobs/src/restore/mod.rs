@@ -187,15 +187,20 @@ async fn night(
         None => (target.admit(&selection, config.first_restore)?, Expiring::default()),
     };
 
-    // 4. Everything onto the local disk, and checked.
-    progress.report(Event::Step("downloading and checking"));
-    let staging = Staging::open(&config, &target, &selection).await?;
-    let shards = staging.fill(&store, &selection, &config, &progress).await?;
+    // 4. Everything onto the local disk, and checked; unless an earlier recovery has put it in place already.
+    let in_place = config.recovery.is_some() && aside::is_in_place(&target.paths, &selection)?;
+    let (_staging, shards) = if in_place {
+        (Staging::unused(&target), Vec::new())
+    } else {
+        progress.report(Event::Step("downloading and checking"));
+        let staging = Staging::open(&config, &target, &selection).await?;
+        let shards = staging.fill(&store, &selection, &config, &progress).await?;
+        (staging, shards)
+    };
 
     // 5. Only now: stop, set aside, place, merge the metastore, start, prove. Or back to where we were.
     let down = Instant::now();
     let server = Server::new(&config, &influx, &target);
-    let count = shards.len() as u64;
     let mut swap = Swap::new(&config, &target, &selection, new_cluster_id, expiring, progress.as_ref());
     let Exchanged { proven, cluster_id, differences } = match swap.forward(&server, shards).await {
         Ok(exchanged) => exchanged,
@@ -204,21 +209,22 @@ async fn night(
     let host = proven.host.unwrap_or_else(|| config.place.host.clone());
     let (seconds_until_proven, seconds_down) = (begun.elapsed().as_secs_f64(), down.elapsed().as_secs_f64());
 
-    // 6. The new state stands: what was set aside goes, and the records say what is there.
+    // 6. The new state stands: what was set aside goes, and the records say what is there. By its journal a recovery that is
+    // cut off goes on, so that stays until the end.
     progress.report(Event::Step("writing the records"));
     let loaded = LoadedNight {
         container: night.container.clone(),
         manifest_sha256: selection.manifest_sha256.clone(),
         databases: selection.databases.clone(),
     };
-    let written = async {
-        // A recovered server is nobody's intermediary.
-        if config.recovery.is_some() { Ok(()) } else { loaded::write(&influx, &loaded, now).await }
-    };
-    let (discarded, written) = tokio::join!(swap.discard(), written);
-    written.map_err(Error::after_changes)?;
-    let mut failures = Vec::new();
-    failures.extend(discarded.err().map(|error| error.to_string()));
+    let (mut failures, mut journal) = (Vec::new(), Some(swap));
+    // A recovered server is nobody's intermediary.
+    if config.recovery.is_none() {
+        let discard = async { if let Some(swap) = journal.take() { swap.discard().await } else { Ok(()) } };
+        let (discarded, written) = tokio::join!(discard, loaded::write(&influx, &loaded, now));
+        written.map_err(Error::after_changes)?;
+        failures.extend(discarded.err().map(|error| error.to_string()));
+    }
     if let Some(folder) = &config.dump_directory {
         failures.extend(files::make_folder(folder).err().map(|error| error.to_string()));
     }
@@ -240,7 +246,7 @@ async fn night(
     let record = RestoreRecord {
         format: RestoreRecord::FORMAT.to_owned(),
         writer: config.place.writer.clone(),
-        manifest_sha256: selection.manifest_sha256,
+        manifest_sha256: selection.manifest_sha256.clone(),
         target: TargetRecord {
             host: host.clone(),
             influxdb_version: proven.version,
@@ -250,8 +256,8 @@ async fn night(
         },
         started: now,
         finished: now + TimeDelta::from_std(begun.elapsed()).unwrap_or_default(),
-        databases: selection.databases,
-        shards: count,
+        databases: selection.databases.clone(),
+        shards: selection.shards.len() as u64,
         bytes: selection.bytes,
         differences,
         most: record::most_with(most, proof.as_ref()),
@@ -263,6 +269,9 @@ async fn night(
         Err(error) => Err(error.during("it stays as it was")),
     };
     failures.extend(recorded.err().map(|error| format!("cannot write {name}: {error}")));
+    if let Some(swap) = journal {
+        failures.extend(swap.discard().await.err().map(|error| error.to_string()));
+    }
     Ok(Outcome {
         container: night.container,
         manifest_sha256: record.manifest_sha256,

@@ -5,6 +5,8 @@ use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
+use archive::manifest::ShardRecord;
+
 use super::directories::Paths;
 use super::download::StagedShard;
 use super::files::{self, Owner};
@@ -55,17 +57,11 @@ fn directories(folder: &Path) -> io::Result<Vec<(String, PathBuf)>> {
 
 impl Placed {
     /// A shard that was placed, with its id on the target.
-    pub(super) fn of(shard: &StagedShard, ids: &BTreeMap<u64, u64>) -> Result<Placed, Error> {
-        let StagedShard { record, witnesses, .. } = shard;
+    pub(super) fn of(record: &ShardRecord, witnesses: Vec<Witness>, ids: &BTreeMap<u64, u64>) -> Result<Placed, Error> {
         let id = ids.get(&record.shard_id).ok_or_else(|| {
             Error::new(Kind::Failed, format!("shard {} has no place in the metastore", record.shard_id))
         })?;
-        Ok(Placed {
-            database: record.database.clone(),
-            policy: record.retention_policy.clone(),
-            id: *id,
-            witnesses: witnesses.clone(),
-        })
+        Ok(Placed { database: record.database.clone(), policy: record.retention_policy.clone(), id: *id, witnesses })
     }
 }
 
@@ -80,7 +76,7 @@ pub(super) fn shards(
     let mut placed = Vec::new();
     let mut touched = BTreeSet::from([paths.data.clone()]);
     for shard in staged {
-        let (folder, new) = (&shard.folder, Placed::of(shard, ids)?);
+        let (folder, new) = (&shard.folder, Placed::of(&shard.record, shard.witnesses.clone(), ids)?);
         let database = paths.data.join(&new.database);
         let policy = database.join(&new.policy);
         owner.make(&database)?;

@@ -1,5 +1,6 @@
 //! The exchange itself: the old state goes, the new one comes, and if it does not come up, the old one returns.
 
+use archive::manifest::ShardRecord;
 use influx::metastore::Data;
 use influx::metastore::merge::{self, Purpose, Wish};
 
@@ -108,7 +109,7 @@ impl<'a> Swap<'a> {
 
         self.step("exchanging the databases");
         let Standing { placed, metastore, differences } = match self.left_standing().await? {
-            Some(aside) => self.go_on(aside, &staged)?,
+            Some(aside) => self.go_on(aside)?,
             None => self.exchange(staged).await?,
         };
 
@@ -140,12 +141,16 @@ impl<'a> Swap<'a> {
         Ok(None)
     }
 
-    /// What an interrupted recovery has put in place is there, and only has to be proven.
-    fn go_on(&mut self, aside: Aside, staged: &[StagedShard]) -> Result<Standing, Error> {
+    /// What an interrupted recovery has put in place is there, and only has to be proven: its journal tells where each shard
+    /// is and what to ask it for.
+    fn go_on(&mut self, aside: Aside) -> Result<Standing, Error> {
         self.stays = true;
-        let ids = aside.recovered().map(|left| left.shards.clone()).unwrap_or_default();
+        let left = aside.recovered().cloned().ok_or_else(|| Error::new(Kind::Failed, "the recovery left no word"))?;
         self.aside = Some(aside);
-        let placed = self.asked_for(staged).map(|shard| Placed::of(shard, &ids)).collect::<Result<_, _>>()?;
+        let shards = self.selection.shards.iter().map(|(_, record)| record).filter(|record| self.is_asked_for(record));
+        let witnesses = |record: &ShardRecord| left.witnesses.get(&record.shard_id).cloned().unwrap_or_default();
+        let placed =
+            shards.map(|record| Placed::of(record, witnesses(record), &left.shards)).collect::<Result<_, _>>()?;
         let differences = vec!["an earlier recovery, which was cut off, had put everything in place".to_owned()];
         Ok(Standing { placed, metastore: read_metastore(&self.target.paths)?, differences })
     }
@@ -184,10 +189,12 @@ impl<'a> Swap<'a> {
                 manifest_sha256: self.selection.manifest_sha256.clone(),
                 databases: databases.clone(),
                 shards: merged.shards.clone(),
+                witnesses: staged.iter().map(|shard| (shard.record.shard_id, shard.witnesses.clone())).collect(),
             }),
         };
-        let asked_for = self.asked_for(&staged).map(|shard| Placed::of(shard, &merged.shards));
-        let placed = asked_for.collect::<Result<_, _>>()?;
+        let asked_for = staged.iter().filter(|shard| self.is_asked_for(&shard.record));
+        let placed = asked_for.map(|shard| Placed::of(&shard.record, shard.witnesses.clone(), &merged.shards));
+        let placed = placed.collect::<Result<_, _>>()?;
         let old = self.old.insert(old);
         let aside = {
             let paths = paths.clone();
@@ -208,9 +215,9 @@ impl<'a> Swap<'a> {
         Ok(Standing { placed, metastore: merged.data, differences })
     }
 
-    /// The shards that must answer.
-    fn asked_for<'s>(&self, staged: &'s [StagedShard]) -> impl Iterator<Item = &'s StagedShard> {
-        staged.iter().filter(|shard| !self.expiring.shards.contains(&shard.record.shard_id))
+    /// Whether this shard must answer.
+    fn is_asked_for(&self, record: &ShardRecord) -> bool {
+        !self.expiring.shards.contains(&record.shard_id)
     }
 
     /// What the databases are restored for.

@@ -9,6 +9,7 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use influx::{quote_identifier, quote_string};
+use serde::{Deserialize, Serialize};
 
 /// Bytes of the index that are looked at: enough for any one key, and for many usual ones.
 const LOOKED_AT: u64 = 256 << 10;
@@ -20,7 +21,7 @@ const WITNESSES: usize = 8;
 const RESERVED: [&str; 6] = ["_name", "_tagKey", "_tagValue", "_seriesKey", "_fieldKey", "time"];
 
 /// A known point of a shard.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Witness {
     measurement: String,
     field: String,

@@ -7,7 +7,7 @@ use jobs::{Kind, loaded};
 use test_support::{Influxd, temp_dir};
 
 use crate::bench::{
-    Bench, DAY, MIDNIGHT, assert_clean, count, fill, influx, metastore, now, once, once_called, points,
+    Bench, DAY, MIDNIGHT, NIGHT, assert_clean, count, fill, influx, metastore, now, once, once_called, points,
 };
 use crate::refusals::assert_refused;
 
@@ -169,8 +169,16 @@ async fn a_server_that_does_not_come_up_is_empty_again_and_one_that_came_up_keep
     let _ = fs::remove_dir_all(&missing);
     fs::rename(&hidden, &missing).unwrap();
     target.restart().await;
+    // Nothing is fetched again: the archive has no shards meanwhile.
+    let shards = bench.folder.path().join("archive").join(NIGHT).join(NIGHT).join("shards");
+    for file in fs::read_dir(&shards).unwrap().map(|file| file.unwrap().path()) {
+        if !file.ends_with("meta.00") {
+            fs::remove_file(file).unwrap();
+        }
+    }
     let outcome = bench.restore_with(recovery(&bench, &target), &target).await.unwrap();
     assert_eq!(outcome.differences, ["an earlier recovery, which was cut off, had put everything in place"]);
+    assert_eq!((outcome.shards, outcome.failures), (15, vec![]));
     assert_eq!(points(&target, "sensu_db").await, points(&source, "sensu_db").await);
     assert_eq!(count(&points(&target, "short").await), 11, "with what was written since");
     assert_clean(&target);
