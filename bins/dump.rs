@@ -29,6 +29,9 @@ struct Dump {
     /// Their retention policy [default: the database's default one]
     #[arg(long, value_name = "NAME")]
     retention_policy: Option<String>,
+    /// Dumps at once; each takes a share of the buffer
+    #[arg(long, value_name = "N", default_value = "4", value_parser = clap::value_parser!(u16).range(1..=6))]
+    jobs: u16,
     /// Wait so long for backup and restore of the night, such as 6h
     #[arg(long, value_name = "DURATION", value_parser = common::duration)]
     wait: Option<Duration>,
@@ -69,6 +72,8 @@ impl Door for Dump {
             measurements: if self.all { vec!["*".to_owned()] } else { self.measurement },
             database: self.database,
             retention_policy: self.retention_policy,
+            name: self.pages.name,
+            parallel: self.jobs.into(),
             wait: self.wait,
             format: self.pages.format.into(),
             compression: self.pages.compress.map(Into::into),

@@ -225,7 +225,8 @@ fn work<D: Door>(door: D, command: &Command, environment: Environment) -> Result
     Ok(if report.failures.is_empty() { Code::Done } else { report.failed })
 }
 
-/// Few threads: the work is network and disk, and each thread may cost memory of its own.
+/// Few threads: the work is network and disk, and each thread may cost memory of its own. Six dumps at once need twelve
+/// of those that block, each pair of which waits for each other; so there must be more.
 fn runtime() -> Result<Runtime, Failure> {
     let built = Builder::new_multi_thread().worker_threads(2).max_blocking_threads(16).enable_all().build();
     built.map_err(|error| Failure::failed(format!("cannot start threads: {error}")))

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use archive::{Calendar, ContainerPattern, Label};
+use archive::{Calendar, ContainerPattern, DumpName, Label};
 use chrono::NaiveTime;
 use chrono_tz::Tz;
 use clap::{Args, ValueEnum};
@@ -237,6 +237,9 @@ pub struct Pages {
     /// Store nothing in the archive; then none is needed
     #[arg(long)]
     pub no_upload: bool,
+    /// How the files' names begin, with {database}, {retention_policy} and {measurement}; the day follows
+    #[arg(long, value_name = "PATTERN", default_value_t)]
+    pub name: DumpName,
     /// How records are written
     #[arg(long, value_name = "FORMAT", default_value = "json")]
     pub format: DumpFormat,

@@ -5,6 +5,7 @@
 
 pub mod calendar;
 mod document;
+mod dump_name;
 mod error;
 mod label;
 pub mod manifest;
@@ -14,6 +15,7 @@ pub mod state;
 
 pub use calendar::{Calendar, ContainerPattern, Date, Dates, Night, Window};
 pub use document::{Document, Loaded, read, remove, replace, seal};
+pub use dump_name::{DumpName, DumpOf};
 pub use error::Error;
 pub use label::Label;
 pub use manifest::BackupManifest;

@@ -1,14 +1,5 @@
 //! Names of objects within a night's container. Each begins with the container's own name.
 
-use chrono::{DateTime, Utc};
-use chrono_tz::Tz;
-use sha2::{Digest, Sha256};
-
-use crate::Window;
-
-/// A file name may have 255 bytes; window, format and compression need some of them.
-const LONGEST_MEASUREMENT: usize = 180;
-
 /// The folder of what `influxd restore` reads.
 #[must_use]
 pub fn shards_prefix(container: &str) -> String {
@@ -97,36 +88,8 @@ pub fn dump(container: &str, file: &str) -> String {
     format!("{container}/influxdb/{file}")
 }
 
-/// The file name of a dump: `<measurement>_<start>_<end>.<extension>`, with local times.
-#[must_use]
-pub fn dump_file(measurement: &str, window: Window, time_zone: Tz, extension: &str) -> String {
-    let local = |instant: DateTime<Utc>| instant.with_timezone(&time_zone).format("%Y-%m-%d-%H:%M:%S").to_string();
-    format!("{}_{}_{}.{extension}", measurement_in_file(measurement), local(window.start), local(window.end))
-}
-
-/// The measurement's name as it stands in a file name: percent-encoded where need be, and cut with a digest in
-/// place of the rest when it is too long for a file system.
-#[must_use]
-pub fn measurement_in_file(measurement: &str) -> String {
-    let mut name = encode(measurement);
-    // A name of dots alone, or one that begins with a dot, would be special or hidden in a folder.
-    if name.starts_with('.') {
-        name.replace_range(..1, "%2E");
-    }
-    if name.len() > LONGEST_MEASUREMENT {
-        let mut end = LONGEST_MEASUREMENT - 17;
-        while !name.is_char_boundary(end) {
-            end -= 1;
-        }
-        name.truncate(end);
-        name.push('~');
-        name.extend(hex::encode(Sha256::digest(measurement.as_bytes())).chars().take(16));
-    }
-    name
-}
-
 /// Percent-encodes what cannot stand in the name of an object or file, and `%` itself, so that two names never meet.
-fn encode(text: &str) -> String {
+pub(crate) fn encode(text: &str) -> String {
     let mut encoded = String::with_capacity(text.len());
     for character in text.chars() {
         if character.is_control() || "/\\%".contains(character) {

@@ -1,8 +1,6 @@
 //! Names of objects: exactly those of `influxd backup` where it has one, and safe as file names.
 
-use archive::{Window, names};
-use chrono::DateTime;
-use proptest::prelude::*;
+use archive::names;
 
 #[test]
 fn what_a_backup_stores_is_known_by_its_name() {
@@ -32,16 +30,6 @@ fn shards_are_named_as_influxd_backup_names_them() {
 }
 
 #[test]
-fn a_dump_is_named_after_measurement_and_local_window() {
-    let utc = |text: &str| DateTime::parse_from_rfc3339(text).unwrap().to_utc();
-    let window = Window { start: utc("2016-06-10T22:00:00Z"), end: utc("2016-06-11T22:00:00Z") };
-    assert_eq!(
-        names::dump_file("Aggregated_metrics", window, chrono_tz::Europe::Berlin, "json"),
-        "Aggregated_metrics_2016-06-11-00:00:00_2016-06-12-00:00:00.json"
-    );
-}
-
-#[test]
 fn a_dump_is_found_by_its_seal_and_by_the_record_of_its_replacement() {
     for name in [names::dump_manifest("n", "restore.x.json"), names::dump_replacement("n", "restore.x.json")] {
         assert_eq!(names::dump_of_manifest("n", &name), Some("restore.x.json"), "{name}");
@@ -49,37 +37,5 @@ fn a_dump_is_found_by_its_seal_and_by_the_record_of_its_replacement() {
     }
     for name in [names::backup_manifest("n"), names::restore_record("n", "dump.h"), names::dump("n", "dump.json")] {
         assert_eq!(names::dump_of_manifest("n", &name), None, "{name}");
-    }
-}
-
-#[test]
-fn measurements_are_encoded_only_where_a_file_name_needs_it() {
-    let table = [
-        ("cpu", "cpu"),
-        ("cpu load", "cpu load"),
-        ("größe", "größe"),
-        ("a/b", "a%2Fb"),
-        ("a\\b", "a%5Cb"),
-        ("100%", "100%25"),
-        ("a%2Fb", "a%252Fb"),
-        ("..", "%2E."),
-        (".hidden", "%2Ehidden"),
-        ("line\nbreak", "line%0Abreak"),
-        ("", ""),
-    ];
-    for (measurement, file) in table {
-        assert_eq!(names::measurement_in_file(measurement), file, "{measurement:?}");
-    }
-}
-
-proptest! {
-    #[test]
-    fn every_measurement_has_a_file_name_of_its_own(one in "\\PC{0,300}", other in "\\PC{0,300}") {
-        let name = names::measurement_in_file(&one);
-        prop_assert!(name.len() <= 180);
-        prop_assert!(!name.contains(['/', '\0', '\n']) && !name.starts_with('.'));
-        if one != other {
-            prop_assert_ne!(name, names::measurement_in_file(&other));
-        }
     }
 }

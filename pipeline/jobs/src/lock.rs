@@ -85,12 +85,12 @@ impl Lock {
 }
 
 /// The file of a lock, in a folder that other programs use as well. The name may be made of a container, a path or an
-/// address; the file's must be one part of a path, and not too long for one.
+/// address; the file's must be one part of a path, not too long for one, and no other name's.
 fn file_name(name: &str) -> String {
     const LONGEST: usize = 150;
     let mut safe: String =
         name.chars().map(|c| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '_' }).collect();
-    if safe.len() > LONGEST {
+    if safe != name || safe.len() > LONGEST {
         safe.truncate(LONGEST);
         safe.push('-');
         safe.extend(hex::encode(Sha256::digest(name)).chars().take(16));
@@ -136,7 +136,8 @@ mod tests {
         assert_eq!(Lock::exclusive(folder.path(), &long).unwrap_err().kind(), Kind::Locked);
         assert_eq!(Lock::shared(folder.path(), &long).unwrap_err().kind(), Kind::Locked);
         Lock::exclusive(folder.path(), &format!("{long}y")).unwrap();
-        Lock::exclusive(folder.path(), "file:///a/b").unwrap();
+        let _address = Lock::exclusive(folder.path(), "file:///a/b").unwrap();
+        Lock::exclusive(folder.path(), "file____a_b").unwrap();
         drop(held);
         let one = Lock::shared(folder.path(), &long).unwrap();
         let other = Lock::shared(folder.path(), &long).unwrap();

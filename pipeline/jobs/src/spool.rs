@@ -59,6 +59,17 @@ impl Spool {
         self.folder.path().join(name)
     }
 
+    /// Makes a shelf: a folder for the files of one piece of work.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be made.
+    pub(crate) fn shelf(&self) -> Result<Shelf, Error> {
+        let folder = tempfile::Builder::new().prefix("").tempdir_in(self.path());
+        let folder = folder.map_err(|error| Error::io(format!("use the spool {}", self.path().display()), &error))?;
+        Ok(Shelf { folder })
+    }
+
     /// Bytes that are free for this user where the spool lies.
     ///
     /// # Errors
@@ -66,6 +77,19 @@ impl Spool {
     /// When the file system does not tell.
     pub fn free_bytes(&self) -> Result<u64, Error> {
         free_bytes(self.path())
+    }
+}
+
+/// A folder in the spool for one piece of work, gone with its files when the work is done.
+#[derive(Debug)]
+pub(crate) struct Shelf {
+    folder: TempDir,
+}
+
+impl Shelf {
+    /// A path in it.
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
     }
 }
 

@@ -7,7 +7,7 @@
 use archive::records::DumpManifest;
 use archive::{BackupManifest, Window, names};
 use chrono::{Days, NaiveDate};
-use store::{Store, StoreExt};
+use store::Store;
 
 use super::task::Task;
 use super::{Outcome, Run, failure};
@@ -46,18 +46,9 @@ impl Run {
         outcome: &mut Outcome,
     ) -> Result<(), Error> {
         let container = self.job.config.calendar.pattern.container(day);
-        let listed = match store.list_all(&container, &names::manifests_prefix(&container)).await {
-            Ok(listed) => listed,
-            Err(store::Error::NotFound { .. }) => return Ok(()),
-            Err(error) => return Err(error.into()),
-        };
-        // A dump has a seal, or the record of its replacement, or both for a moment.
-        let files = listed.iter().filter_map(|entry| names::dump_of_manifest(&container, &entry.name));
-        let mut files: Vec<&str> = files.collect();
-        files.sort_unstable();
-        files.dedup();
+        let mut tasks = Vec::new();
         let mut ours = None;
-        for file in files {
+        for file in &self.sealed_files(store, &container).await? {
             let seal = match self.sealed(store, &container, file).await {
                 Ok(Some(seal)) => seal,
                 Ok(None) => continue,
@@ -79,16 +70,19 @@ impl Run {
                 self.job.progress.report(Event::Warning(&text));
                 continue;
             }
-            match self.dump(&Task::completion(&container, file, &seal)?).await {
+            tasks.push(Task::completion(&container, file, &seal)?);
+        }
+        tasks.sort_by(|one, other| one.origin.cmp(&other.origin));
+        for (task, made) in self.together(&tasks, |error| error.kind() == Kind::Passing).await? {
+            match made {
                 Ok(done) => {
                     outcome.failures.extend(done.lacking);
                     outcome.completed.push(done.dumped);
                 }
-                Err(error) if error.kind() == Kind::Passing || self.interrupted() => return Err(error),
                 // Another run is at this very measurement, and completes it.
                 Err(error) if error.kind() == Kind::Locked => {}
                 Err(error) => {
-                    outcome.failures.push(failure(&error.during(format!("cannot complete {container}/{file}"))));
+                    outcome.failures.push(failure(&error.during(format!("cannot complete {container}/{}", task.file))));
                 }
             }
         }

@@ -5,6 +5,7 @@
 //! a record of both seals, old and new: whatever a killed run leaves, the next one finds which of the two objects
 //! is there, and gives it its seal back.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use archive::records::{DumpManifest, DumpReplacement};
@@ -19,6 +20,7 @@ use super::older::{Identity, Older};
 use super::schema::Origin;
 use super::task::Task;
 use super::{Dumped, Run};
+use crate::spool::Shelf;
 use crate::{Error, Kind};
 
 /// A dump in the spool.
@@ -49,8 +51,38 @@ impl Run {
         }
         let message = format!("cannot dump {origin}: {container} holds a dump of {of} under the same name, {file}");
         Err(Error::new(Kind::Failed, message).hint(
-            "the archive holds one dump of a measurement and day; dump the other one with --no-upload --output DIR",
+            "give this one a --name of its own, such as \"{database}.{retention_policy}.{measurement}\", or dump it with \
+             --no-upload --output DIR",
         ))
+    }
+
+    /// Refuses the run when the archive holds something else under the name of one of its dumps.
+    pub(super) async fn refuse_names_of_others(&self, container: &str, tasks: &[Task]) -> Result<(), Error> {
+        let Some(store) = self.job.store.as_deref().filter(|_| self.job.config.upload) else { return Ok(()) };
+        let sealed: BTreeSet<String> = self.sealed_files(store, container).await?.into_iter().collect();
+        for task in tasks.iter().filter(|task| sealed.contains(&task.file)) {
+            match self.held(store, task).await {
+                // A seal that cannot be read is a matter of its own dump.
+                Err(error) if !matches!(error.kind(), Kind::Damage | Kind::Usage) => return Err(error),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// The names of all dumps in a container; of a container that does not exist, none.
+    pub(super) async fn sealed_files(&self, store: &dyn Store, container: &str) -> Result<Vec<String>, Error> {
+        let listed = match store.list_all(container, &names::manifests_prefix(container)).await {
+            Ok(listed) => listed,
+            Err(store::Error::NotFound { .. }) => return Ok(Vec::new()),
+            Err(error) => return Err(error.into()),
+        };
+        // A dump has a seal, or the record of its replacement, or both for a moment.
+        let files = listed.iter().filter_map(|entry| names::dump_of_manifest(container, &entry.name));
+        let mut files: Vec<String> = files.map(str::to_owned).collect();
+        files.sort_unstable();
+        files.dedup();
+        Ok(files)
     }
 
     /// The seal of a dump. One that was lost while the dump was being replaced is written again first.
@@ -86,7 +118,7 @@ impl Run {
             Err(archive::Error::Missing { .. }) => return Ok(None),
             Err(error) => return Err(unreadable(error, &record)),
         };
-        let found = self.fetch(store, container, file, &self.spool.file("found")).await?;
+        let found = fetch(store, container, file, None).await?;
         let [before, after] = [replacement.before, replacement.after];
         let Some(standing) = [after, before].into_iter().find(|seal| seal.sha256 == hex::encode(found.sha256)) else {
             let object = names::dump(container, file);
@@ -107,9 +139,10 @@ impl Run {
         task: &Task,
         held: &DumpManifest,
         tags: &[String],
+        shelf: &Shelf,
     ) -> Result<(Older, Identity), Error> {
-        let path = self.spool.file("older");
-        let found = self.fetch(store, &task.container, &task.file, &path).await?;
+        let path = shelf.file("older");
+        let found = fetch(store, &task.container, &task.file, Some(&path)).await?;
         let empty = found.bytes == 0;
         let (expected, found) = (&held.sha256, hex::encode(found.sha256));
         if *expected != found {
@@ -119,10 +152,10 @@ impl Run {
                 .hint("its records may be lost: look for another copy, or remove its seal and dump the day again"));
         }
         let identity = Identity::new(&task.origin.measurement, tags.iter().cloned());
-        let (encoding, records) = (task.encoding, self.spool.file("older.records"));
+        let (encoding, records) = (task.encoding, shelf.file("older.records"));
         let interrupt = self.job.config.interrupt.clone();
         // It hears of an interruption itself, as long as its file is in the spool.
-        let _unbroken = self.job.unbroken.lock().await;
+        let _unbroken = self.job.unbroken.read().await;
         let older = tokio::task::spawn_blocking(move || {
             if encoding.is_plain() || empty {
                 return Older::open(&path);
@@ -134,25 +167,6 @@ impl Run {
         let older = older.await;
         let older = older.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))?;
         Ok((older, identity))
-    }
-
-    /// Brings an object of a dump into the spool; where there is none, the file is empty.
-    async fn fetch(&self, store: &dyn Store, container: &str, file: &str, path: &Path) -> Result<Digests, Error> {
-        let failed = |error: std::io::Error| Error::io(format!("write {}", path.display()), &error);
-        let mut target = tokio::fs::File::create(path).await.map_err(failed)?;
-        let mut digester = Digester::new(None);
-        match store.get(container, &names::dump(container, file), None).await {
-            Ok(mut download) => {
-                while let Some(piece) = download.stream.try_next().await? {
-                    digester.update(&piece);
-                    target.write_all(&piece).await.map_err(failed)?;
-                }
-            }
-            Err(store::Error::NotFound { .. }) => {}
-            Err(error) => return Err(error.into()),
-        }
-        target.flush().await.map_err(failed)?;
-        Ok(digester.finish())
     }
 
     /// Stores the file and seals it. An older dump loses its seal before it is replaced; `held` is one that could not be
@@ -234,4 +248,31 @@ impl Run {
             warnings: dumped.warnings.clone(),
         }
     }
+}
+
+/// The digests of a dump's object, which is written to a file where one is named; where there is none, they are those of
+/// nothing.
+async fn fetch(store: &dyn Store, container: &str, file: &str, path: Option<&Path>) -> Result<Digests, Error> {
+    let failed = |error: std::io::Error| Error::io("write an older dump into the spool", &error);
+    let mut target = match path {
+        Some(path) => Some(tokio::fs::File::create(path).await.map_err(failed)?),
+        None => None,
+    };
+    let mut digester = Digester::new(None);
+    match store.get(container, &names::dump(container, file), None).await {
+        Ok(mut download) => {
+            while let Some(piece) = download.stream.try_next().await? {
+                digester.update(&piece);
+                if let Some(target) = &mut target {
+                    target.write_all(&piece).await.map_err(failed)?;
+                }
+            }
+        }
+        Err(store::Error::NotFound { .. }) => {}
+        Err(error) => return Err(error.into()),
+    }
+    if let Some(mut target) = target {
+        target.flush().await.map_err(failed)?;
+    }
+    Ok(digester.finish())
 }

@@ -14,6 +14,7 @@ use super::older::{Identity, Older};
 use super::schema::{Origin, Schema};
 use super::task::Task;
 use super::{Dumped, Run, schema, spans};
+use crate::spool::Shelf;
 use crate::{Error, Event, Kind, Lock};
 
 /// So many measurements are named to someone who asked for one that is not there.
@@ -28,7 +29,7 @@ pub(super) struct Made {
 
 impl Run {
     /// Makes one dump.
-    pub(super) async fn dump(&self, task: &Task) -> Result<Made, Error> {
+    pub(super) async fn dump(&self, task: &Task, buffer_bytes: usize) -> Result<Made, Error> {
         let Task { origin, file, .. } = task;
         let store = self.job.store.as_deref().filter(|_| self.job.config.upload);
         let _lock = match store {
@@ -66,20 +67,21 @@ impl Run {
         }
 
         // 2. Its records into the spool, and those of an older dump, with the night read again when they are all there.
-        let mut path = self.spool.file("dump.json");
+        let shelf = self.spool.shelf()?;
+        let mut path = shelf.file("dump");
         let mut tags = schema.columns.tags().to_vec();
         let older = match (store, &held) {
             (Some(store), Some(held)) => {
                 tags.extend(held.tags.iter().cloned());
-                Some(self.older(store, task, held, &tags).await?)
+                Some(self.older(store, task, held, &tags, &shelf).await?)
             }
             _ => None,
         };
         let cuts = spans::cuts(&self.job.influx, origin, task.span, &schema.mixed).await?;
-        let extracted = self.extract(task, &schema, &cuts, older, &path).await;
+        let extracted = self.extract(task, &schema, &cuts, older, &path, buffer_bytes).await;
         self.base.check(&self.job.influx, &origin.database).await?;
         let Extracted { arranged, digests } = extracted?;
-        let Encoded { stored: digests, content } = self.encode(task, &mut path, digests).await?;
+        let Encoded { stored: digests, content } = self.encode(task, &shelf, &mut path, digests).await?;
         warnings.extend(losses(&arranged));
         let now = self.schema(task).await?.unwrap_or_default();
         if now.mixed != schema.mixed || spans::cuts(&self.job.influx, origin, task.span, &now.mixed).await? != cuts {
@@ -118,7 +120,7 @@ impl Run {
             spills: arranged.spills,
             warnings,
         };
-        let _unbroken = self.job.unbroken.lock().await;
+        let _unbroken = self.job.unbroken.read().await;
         if let Some(store) = store {
             // Another dump may have come to its end meanwhile, on another machine.
             let now = self.held(store, task).await?;
@@ -131,12 +133,6 @@ impl Run {
         }
         if let Some(output) = &self.job.config.output {
             dumped.file = deliver(&path, output, file, digests.bytes).await?;
-        }
-        match std::fs::remove_file(&path) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                return Err(Error::io(format!("remove {}", path.display()), &error));
-            }
-            _ => {}
         }
         self.job.progress.report(Event::Done { name: file, bytes: digests.bytes });
         Ok(Made { dumped, lacking })
@@ -157,6 +153,7 @@ impl Run {
         cuts: &[i64],
         older: Option<(Older, Identity)>,
         path: &Path,
+        buffer_bytes: usize,
     ) -> Result<Extracted, Error> {
         // Without a field there is nothing that a query could select.
         let cuts = if schema.columns.fields().is_empty() { &[] } else { cuts };
@@ -166,24 +163,24 @@ impl Run {
             cuts,
             page_size: task.page_size,
             format: task.encoding.format,
-            buffer_bytes: self.job.config.buffer_bytes,
+            buffer_bytes,
             segment_size: self.job.store.as_ref().and_then(|store| store.segment_size()),
         };
         // It hears of an interruption itself: its threads must have ended before the spool goes.
-        let _unbroken = self.job.unbroken.lock().await;
+        let _unbroken = self.job.unbroken.read().await;
         extract(&self.job.influx, &request, older, path, &self.job.config.interrupt, self.job.progress.as_ref()).await
     }
 
     /// Makes the file that is to be stored of the records in the spool; `path` becomes its own.
-    async fn encode(&self, task: &Task, path: &mut PathBuf, digests: Digests) -> Result<Encoded, Error> {
+    async fn encode(&self, task: &Task, shelf: &Shelf, path: &mut PathBuf, digests: Digests) -> Result<Encoded, Error> {
         if task.encoding.is_plain() || digests.bytes == 0 {
             return Ok(Encoded { content: digests.clone(), stored: digests });
         }
-        let (source, target, encoding) = (path.clone(), self.spool.file("dump.encoded"), task.encoding);
+        let (source, target, encoding) = (path.clone(), shelf.file("encoded"), task.encoding);
         let segment_size = self.job.store.as_ref().and_then(|store| store.segment_size());
         let interrupt = self.job.config.interrupt.clone();
         path.clone_from(&target);
-        let _unbroken = self.job.unbroken.lock().await;
+        let _unbroken = self.job.unbroken.read().await;
         let encoded = tokio::task::spawn_blocking(move || {
             let encoded = encode(&source, &target, encoding, segment_size, &interrupt)?;
             std::fs::remove_file(&source).map(|()| encoded)

@@ -28,17 +28,18 @@ mod series_key;
 mod sorter;
 mod spans;
 mod task;
+mod together;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use archive::{Calendar, Date, Dates};
+use archive::{Calendar, Date, Dates, DumpName};
 use chrono::{DateTime, Utc};
 use futures_util::FutureExt;
 use influx::Influx;
 use store::Store;
-use tokio::sync::Mutex;
+use tokio::sync::RwLock;
 
 pub use format::{Compression, Format};
 pub use outcome::{Dumped, Outcome};
@@ -62,6 +63,10 @@ pub struct Config {
     pub database: Option<String>,
     /// Their retention policy; else the default one.
     pub retention_policy: Option<String>,
+    /// How dumps are named.
+    pub name: DumpName,
+    /// How many dumps are made at once; each takes two threads.
+    pub parallel: usize,
     /// How long to wait for the backup and for the restore; else not at all.
     pub wait: Option<Duration>,
     /// How records are written.
@@ -74,7 +79,8 @@ pub struct Config {
     pub output: Option<PathBuf>,
     /// Whether to store the dump in the archive.
     pub upload: bool,
-    /// Memory for the records of one instant, in bytes; what does not fit goes through the spool.
+    /// Memory for the records of one instant, in bytes, which dumps that are made at once share; what does not fit goes
+    /// through the spool.
     pub buffer_bytes: usize,
     /// Asks the dump to end.
     pub interrupt: Interrupt,
@@ -88,8 +94,8 @@ struct Job {
     store: Option<Arc<dyn Store>>,
     influx: Influx,
     progress: Arc<dyn Progress>,
-    /// Held by what must come to its own end also when the dump is asked to end.
-    unbroken: Arc<Mutex<()>>,
+    /// Shared by all that must come to its own end also when the run is asked to end.
+    unbroken: Arc<RwLock<()>>,
 }
 
 /// One day of it under way.
@@ -119,11 +125,11 @@ pub async fn run(
     influx: Influx,
     progress: Arc<dyn Progress>,
 ) -> Result<Outcome, Error> {
-    let unbroken = Arc::new(Mutex::new(()));
+    let unbroken = Arc::new(RwLock::new(()));
     let job = Job { config, now, store, influx, progress, unbroken };
     let asked_to_end = async {
         job.config.interrupt.requested().await;
-        job.unbroken.lock().await
+        job.unbroken.write().await
     };
     tokio::select! {
         biased;
@@ -161,7 +167,7 @@ impl Job {
         let begun = Instant::now();
         let deadline = config.wait.map(|wait| begun + wait);
         refusals::check(config, store.is_some())?;
-        refusals::measurements(&config.measurements)?;
+        refusals::measurements(config, &config.measurements, "", "")?;
 
         // 1. The night, and the server that holds it.
         let night = config.calendar.night(date, self.now)?;
@@ -179,11 +185,11 @@ impl Job {
         influx.ping().await?;
         let (policy, policies) = policy(influx, &database, config.retention_policy.as_deref()).await?;
         let measurements = selection::expand(influx, &database, &policy, &config.measurements).await?;
-        let measurements = refusals::measurements(&measurements)?;
+        let measurements = refusals::measurements(config, &measurements, &database, &policy)?;
         let spool = Spool::open(&config.place.spool)?;
         let run = Run { job: self.clone(), begun, spool, base, database, policies };
 
-        // 2. One measurement after the other; one that fails does not keep the others.
+        // 2. The measurements, some at once; one that fails does not keep the others.
         let mut outcome = Outcome {
             night: night.day,
             container: store.as_ref().map(|_| night.container.clone()),
@@ -192,15 +198,15 @@ impl Job {
             failures: Vec::new(),
             seconds: 0.0,
         };
-        for measurement in &measurements {
-            match run.dump(&Task::new(&run, &night, window, &policy, measurement)?).await {
-                Ok(dumped) => {
-                    outcome.failures.extend(dumped.lacking.clone());
-                    outcome.dumps.push(dumped.dumped);
+        let tasks = measurements.iter().map(|measurement| Task::new(&run, &night, window, &policy, measurement));
+        let tasks = tasks.collect::<Result<Vec<Task>, Error>>()?;
+        run.refuse_names_of_others(&night.container, &tasks).await?;
+        for (_, made) in run.together(&tasks, |error| tasks.len() == 1 || error.kind() == Kind::Passing).await? {
+            match made {
+                Ok(made) => {
+                    outcome.failures.extend(made.lacking);
+                    outcome.dumps.push(made.dumped);
                 }
-                Err(_) if run.interrupted() => return Err(Error::interrupted()),
-                // Of a single measurement there is no rest; and what has come to the server concerns them all.
-                Err(error) if measurements.len() == 1 || error.kind() == Kind::Passing => return Err(error),
                 Err(error) => outcome.failures.push(failure(&error)),
             }
         }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 
-use archive::names;
+use archive::{DumpName, DumpOf};
 
 use super::Config;
 use crate::{Error, Kind};
@@ -25,17 +25,24 @@ pub(super) fn check(config: &Config, archive: bool) -> Result<(), Error> {
 }
 
 /// The measurements, each once. Two of which the dumps would have the same name are refused.
-pub(super) fn measurements(asked: &[String]) -> Result<Vec<String>, Error> {
+pub(super) fn measurements(
+    config: &Config,
+    asked: &[String],
+    database: &str,
+    retention_policy: &str,
+) -> Result<Vec<String>, Error> {
     let mut measurements: Vec<String> = Vec::new();
     let mut named = BTreeMap::new();
     for measurement in asked {
-        match named.insert(names::measurement_in_file(measurement), measurement) {
+        match named.insert(config.name.stem(DumpOf { database, retention_policy, measurement }), measurement) {
             None => measurements.push(measurement.clone()),
             Some(same) if same == measurement => {}
             Some(other) => {
                 let message = format!("the dumps of {other} and {measurement} would have the same name");
-                let hint = "dump one of them with --no-upload and --output, to a folder of its own";
-                return Err(Error::new(Kind::Usage, message).hint(hint));
+                return Err(Error::new(Kind::Usage, message).hint(match config.name == DumpName::default() {
+                    true => "dump one of them with a --name of its own, such as \"other.{measurement}\"",
+                    false => "give a --name with {measurement} in it",
+                }));
             }
         }
     }

@@ -24,7 +24,7 @@ use crate::Error;
 const UNREACHABLE_FIELDS: [&str; 5] = ["_name", "_tagKey", "_tagValue", "_seriesKey", "_fieldKey"];
 
 /// A measurement in a retention policy of a database.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Origin {
     pub(super) database: String,
     pub(super) policy: String,

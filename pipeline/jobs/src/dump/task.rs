@@ -1,7 +1,7 @@
 //! What one dump is of, and where it goes.
 
 use archive::records::DumpManifest;
-use archive::{Night, Window, names};
+use archive::{DumpOf, Night, Window};
 use chrono::NaiveDate;
 
 use super::format::Encoding;
@@ -41,6 +41,8 @@ impl Task {
     ) -> Result<Task, Error> {
         let time_zone = run.job.config.calendar.time_zone;
         let encoding = Encoding { format: run.job.config.format, compression: run.job.config.compression };
+        let database = run.database.as_str();
+        let of = DumpOf { database, retention_policy: policy, measurement };
         Ok(Task {
             container: night.container.clone(),
             night: night.day,
@@ -48,11 +50,11 @@ impl Task {
             window,
             span: spans::span(night.day, window)?,
             origin: Origin {
-                database: run.database.clone(),
+                database: database.to_owned(),
                 policy: policy.to_owned(),
                 measurement: measurement.to_owned(),
             },
-            file: names::dump_file(measurement, window, time_zone, &encoding.extension()),
+            file: run.job.config.name.file(of, window, time_zone, &encoding.extension()),
             encoding,
             page_size: run.job.config.page_size,
             completes: false,

@@ -141,6 +141,8 @@ impl Bench {
             measurements: measurements.iter().map(|&name| name.to_owned()).collect(),
             database: None,
             retention_policy: None,
+            name: archive::DumpName::default(),
+            parallel: 4,
             wait: None,
             format: jobs::dump::Format::Json,
             compression: None,

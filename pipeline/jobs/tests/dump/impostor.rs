@@ -71,14 +71,13 @@ async fn impostor(target: String, answers: Vec<Answer>) -> (String, Arc<Mutex<Ve
     (url, left)
 }
 
-/// One request; the connection closes after it.
-async fn serve(client: TcpStream, target: String, answers: Arc<Mutex<VecDeque<Answer>>>) {
-    let mut client = BufReader::new(client);
+/// The head of a request, without the empty line after it, and its body; `None` where nobody asks any more.
+pub(crate) async fn request(client: &mut BufReader<TcpStream>) -> Option<(String, Vec<u8>)> {
     let (mut head, mut length) = (String::new(), 0);
     loop {
         let mut line = String::new();
         if client.read_line(&mut line).await.unwrap() == 0 {
-            return;
+            return None;
         }
         if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
             length = value.trim().parse().unwrap();
@@ -90,6 +89,23 @@ async fn serve(client: TcpStream, target: String, answers: Arc<Mutex<VecDeque<An
     }
     let mut body = vec![0; length];
     client.read_exact(&mut body).await.unwrap();
+    Some((head, body))
+}
+
+/// What the real server answers; the connection to it ends with that.
+pub(crate) async fn forward(target: &str, head: &str, body: &[u8]) -> Vec<u8> {
+    let mut server = TcpStream::connect(target).await.unwrap();
+    let head = format!("{head}Connection: close\r\n\r\n");
+    server.write_all(&[head.as_bytes(), body].concat()).await.unwrap();
+    let mut answer = Vec::new();
+    server.read_to_end(&mut answer).await.unwrap();
+    answer
+}
+
+/// One request; the connection closes after it.
+async fn serve(client: TcpStream, target: String, answers: Arc<Mutex<VecDeque<Answer>>>) {
+    let mut client = BufReader::new(client);
+    let Some((head, body)) = request(&mut client).await else { return };
 
     let body_text = String::from_utf8_lossy(&body);
     // The query for points is the one with fields; its first time is the one from which on it asks.
@@ -105,14 +121,7 @@ async fn serve(client: TcpStream, target: String, answers: Arc<Mutex<VecDeque<An
             let head = format!("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {}\r\n\r\n", answer.len());
             [head.as_bytes(), &answer].concat()
         }
-        None => {
-            let mut server = TcpStream::connect(target).await.unwrap();
-            let head = format!("{head}Connection: close\r\n\r\n");
-            server.write_all(&[head.as_bytes(), &body].concat()).await.unwrap();
-            let mut answer = Vec::new();
-            server.read_to_end(&mut answer).await.unwrap();
-            answer
-        }
+        None => forward(&target, &head, &body).await,
     };
     client.write_all(&answer).await.unwrap();
     client.shutdown().await.unwrap();

@@ -42,13 +42,15 @@ async fn a_server_that_has_stalled_is_not_waited_for_and_the_spool_is_left_clean
     proxy.set_next([Fault::StallAnswer(500_000); 8]);
     // Several measurements: what is asked to end does not go on with the next one.
     let mut config = bench.config(&["m", "other"]);
+    config.parallel = 1;
     // Runs lie in the spool then.
     config.buffer_bytes = 1000;
     let (interrupt, spool) = (config.interrupt.clone(), bench.spool());
     tokio::spawn(async move {
         // The records are on their way once there is a file for them.
-        let runs = || std::fs::read_dir(&spool).into_iter().flatten().flatten();
-        while !runs().any(|run| run.path().join("dump.json").exists()) {
+        let within = |folder: &std::path::Path| std::fs::read_dir(folder).into_iter().flatten().flatten();
+        let begun = |run: std::fs::DirEntry| within(&run.path()).any(|shelf| shelf.path().join("dump").exists());
+        while !within(&spool).any(begun) {
             tokio::task::yield_now().await;
         }
         interrupt.request();
@@ -74,7 +76,8 @@ async fn a_dump_that_is_being_stored_is_sealed_before_the_end() {
         let writes = Writes::new(&bench.store);
         for measurements in [&["m", "n"][..], &["m"]] {
             writes.seen.lock().unwrap().clear();
-            let config = bench.config(measurements);
+            let mut config = bench.config(measurements);
+            config.parallel = 1;
             *writes.interrupt_at.lock().unwrap() = Some((at.clone(), config.interrupt.clone()));
             let store = Arc::<Writes>::clone(&writes);
             let ended = jobs::dump::run(config, now(), Some(store), bench.influx(), Arc::new(())).await;

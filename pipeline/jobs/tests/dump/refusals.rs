@@ -42,7 +42,8 @@ async fn two_measurements_of_which_the_dumps_would_have_one_name_are_refused() {
     let bench = Bench::start().await;
     let long = "m".repeat(200);
     // A name that is too long is cut; another one may be called like what comes of that.
-    let cut = archive::names::measurement_in_file(&long);
+    let of = archive::DumpOf { database: "", retention_policy: "", measurement: &long };
+    let cut = archive::DumpName::default().stem(of);
     let error = refused(&bench, bench.config(&[&long, "m", &cut]), true).await;
     let message = format!("the dumps of {long} and {cut} would have the same name");
     assert_eq!((error.kind(), error.to_string()), (Kind::Usage, message));
