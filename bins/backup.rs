@@ -49,6 +49,7 @@ impl Door for Backup {
     async fn run(self, context: Context) -> Result<Report, Failure> {
         let influx = self.source.connect()?;
         let archive = self.common.archive.connect(&context.environment).await?;
+        let now = context.now();
         let config = Config {
             place: context.place,
             calendar: self.common.archive.calendar(),
@@ -60,7 +61,7 @@ impl Door for Backup {
             token_expiry: archive.token_expiry,
             interrupt: context.interrupt,
         };
-        let outcome = backup::run(config, context.now, archive.store, influx, context.progress).await?;
+        let outcome = backup::run(config, now, archive.store, influx, context.progress).await?;
         Report::new(&outcome, outcome.summary(), &[])
     }
 }

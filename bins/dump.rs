@@ -65,6 +65,7 @@ impl Door for Dump {
             true => None,
             false => Some(self.common.archive.connect(&context.environment).await?.store),
         };
+        let now = context.now();
         let config = Config {
             place: context.place,
             calendar: self.common.archive.calendar(),
@@ -83,7 +84,7 @@ impl Door for Dump {
             buffer_bytes: usize::try_from(self.pages.buffer).unwrap_or(usize::MAX),
             interrupt: context.interrupt,
         };
-        let outcome = dump::run(config, context.now, store, influx, context.progress).await?;
+        let outcome = dump::run(config, now, store, influx, context.progress).await?;
         Report::new(&outcome, outcome.summary(), outcome.failures())
     }
 }

@@ -75,6 +75,7 @@ impl Door for Restore {
 
     async fn run(self, context: Context) -> Result<Report, Failure> {
         let (influx, archive) = (self.target.connect()?, self.common.archive.connect(&context.environment).await?);
+        let now = context.now();
         let config = Config {
             place: context.place,
             calendar: self.common.archive.calendar(),
@@ -94,7 +95,7 @@ impl Door for Restore {
             dump_directory: self.dump_dir,
             interrupt: context.interrupt,
         };
-        let (now, store, progress) = (context.now, archive.store, context.progress);
+        let (store, progress) = (archive.store, context.progress);
         if self.prove_only {
             let proved = restore::prove_only(config, now, store, influx, progress).await?;
             return Ok(Report::new(&proved, proved.summary(), proved.failures())?.of_damage());

@@ -5,10 +5,10 @@ use std::panic::{self, AssertUnwindSafe};
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use archive::manifest::Writer;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use clap::{Arg, ArgAction, Command, Parser};
 use jobs::{Interrupt, Place, Progress};
 use serde::Serialize;
@@ -45,8 +45,8 @@ pub trait Door: Parser {
 /// What a program knows besides its options.
 #[derive(Clone)]
 pub struct Context {
-    /// When it began. Nothing else reads the clock.
-    pub now: DateTime<Utc>,
+    /// When it began.
+    began: (DateTime<Utc>, Instant),
     /// Where it runs.
     pub place: Place,
     /// The environment it was started in.
@@ -57,9 +57,18 @@ pub struct Context {
     pub interrupt: Interrupt,
 }
 
+impl Context {
+    /// The present. The clock was read once, and nothing else reads it.
+    #[must_use]
+    pub fn now(&self) -> DateTime<Utc> {
+        let (began, at) = self.began;
+        began + TimeDelta::from_std(at.elapsed()).unwrap_or_default()
+    }
+}
+
 impl std::fmt::Debug for Context {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Context").field("now", &self.now).field("place", &self.place).finish_non_exhaustive()
+        f.debug_struct("Context").field("began", &self.began).field("place", &self.place).finish_non_exhaustive()
     }
 }
 
@@ -182,7 +191,7 @@ fn work<D: Door>(door: D, command: &Command, environment: Environment) -> Result
     let general = door.common().general.clone();
     let interrupt = Interrupt::new();
     let context = Context {
-        now: Utc::now(),
+        began: (Utc::now(), Instant::now()),
         place: Place {
             host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
             process: std::process::id(),

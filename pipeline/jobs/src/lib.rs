@@ -5,6 +5,7 @@
 //! a [`Progress`].
 
 pub mod backup;
+mod clocks;
 pub mod dump;
 mod error;
 mod interrupt;

@@ -38,6 +38,11 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// `file:///var/backups`. Holds no secret.
     fn location(&self) -> String;
 
+    /// What time it is by the store's own clock; `None` where it has none, or does not tell.
+    async fn time(&self) -> Option<DateTime<Utc>> {
+        None
+    }
+
     /// Objects larger than this are cut into segments of this size, in bytes; `None` where no object
     /// is too large. Give it to [`Digester::new`](crate::Digester::new), so that one reading yields the
     /// digests of the segments too.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use chrono::{DateTime, Utc};
 use futures_util::stream::{self, BoxStream, StreamExt, TryStreamExt};
 use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultDirectRateLimiter, Quota};
@@ -128,6 +129,10 @@ fn cells(bytes: u64) -> NonZeroU32 {
 impl Store for Limited {
     fn location(&self) -> String {
         self.store.location()
+    }
+
+    async fn time(&self) -> Option<DateTime<Utc>> {
+        self.store.time().await
     }
 
     fn segment_size(&self) -> Option<u64> {

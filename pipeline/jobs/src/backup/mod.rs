@@ -29,7 +29,7 @@ use influx::Influx;
 use serde::Serialize;
 use store::{Store, StoreExt};
 
-use crate::{Error, Event, Interrupt, Lock, Place, Progress, Spool, spool};
+use crate::{Error, Event, Interrupt, Lock, Place, Progress, Spool, clocks, spool};
 use claim::Claim;
 use counts::Counts;
 use held::Held;
@@ -80,6 +80,9 @@ pub struct Outcome {
     pub manifest_sha256: String,
     /// What a person should know.
     pub warnings: Vec<String>,
+    /// How the clocks of this machine, the archive and InfluxDB differ, where they do by more than a minute, and the day
+    /// that was decided by this machine's.
+    pub clocks: Vec<String>,
 }
 
 impl Outcome {
@@ -96,7 +99,7 @@ impl Outcome {
         if !self.already_sealed && self.sent_bytes < self.bytes {
             text.push_str(&format!("; {} bytes of them were there already", self.bytes - self.sent_bytes));
         }
-        for warning in &self.warnings {
+        for warning in self.warnings.iter().chain(&self.clocks) {
             text.push_str("\nwarning: ");
             text.push_str(warning);
         }
@@ -117,6 +120,7 @@ impl Outcome {
             seconds: 0.0,
             manifest_sha256,
             warnings: manifest.warnings.iter().cloned().chain(of_shards).collect(),
+            clocks: Vec::new(),
         }
     }
 }
@@ -152,8 +156,12 @@ pub async fn run(
     let night = config.calendar.night(config.date, now)?;
     let _lock = Lock::exclusive(&config.place.locks, &format!("backup-{}-{}", store.location(), night.container))?;
 
-    // 2. Look, and change nothing: the source, the archive, the night, the disk.
+    // 2. Look, and change nothing: the clocks, the source, the archive, the night, the disk.
     progress.report(Event::Step("looking at the source and the archive"));
+    let clocks = (now, begun);
+    let clocks =
+        clocks::look(&config.calendar, config.date.into(), clocks, Some(store.as_ref()), &influx, progress.as_ref())
+            .await;
     let look = preflight::look(&config, &night, now, store.as_ref(), &influx);
     let looked = tokio::select! {
         looked = look => looked?,
@@ -164,7 +172,7 @@ pub async fn run(
             // Nothing is to be done but to tidy up after a run that was killed.
             spool::sweep(&config.place.spool);
             marker::sweep(&night.container, &config.place.host, store.as_ref()).await;
-            return Ok(Outcome::of(&sealed.document, sealed.sha256));
+            return Ok(Outcome { clocks, ..Outcome::of(&sealed.document, sealed.sha256) });
         }
         Preflight::Go(found) => found,
     };
@@ -189,7 +197,7 @@ pub async fn run(
             for warning in &outcome.warnings {
                 run.progress.report(Event::Warning(warning));
             }
-            Ok(outcome)
+            Ok(Outcome { clocks, ..outcome })
         }
         Err(error) => Err(run.claim.abandon(error).await),
     }

@@ -44,7 +44,7 @@ use tokio::sync::RwLock;
 pub use format::{Compression, Format};
 pub use outcome::{Dumped, Outcome};
 
-use crate::{Error, Interrupt, Kind, Place, Progress, Spool};
+use crate::{Error, Interrupt, Kind, Place, Progress, Spool, clocks};
 use base::Base;
 use task::Task;
 
@@ -141,8 +141,10 @@ pub async fn run(
 impl Job {
     /// One day after the other; one that fails does not keep the others.
     async fn days(&self) -> Result<Outcome, Error> {
+        let Job { config, store, influx, progress, .. } = self;
+        let (dates, clocks) = (config.date, (self.now, Instant::now()));
+        let clocks = clocks::look(&config.calendar, dates, clocks, store.as_deref(), influx, progress.as_ref()).await;
         let (mut all, mut failed): (Option<Outcome>, Vec<(Date, Error)>) = (None, Vec::new());
-        let dates = self.config.date;
         for date in dates.iter() {
             match self.day(date).await {
                 Ok(outcome) => match &mut all {
@@ -158,6 +160,7 @@ impl Job {
             let none = || Error::new(Kind::Usage, "there is no day to dump");
             return Err(failed.into_iter().next().map_or_else(none, |(_, error)| error));
         };
+        all.clocks = clocks;
         all.failures.extend(failed.iter().map(|(date, error)| format!("{date}: {}", failure(error))));
         Ok(all)
     }
@@ -196,6 +199,7 @@ impl Job {
             dumps: Vec::new(),
             completed: Vec::new(),
             failures: Vec::new(),
+            clocks: Vec::new(),
             seconds: 0.0,
         };
         let tasks = measurements.iter().map(|measurement| Task::new(&run, &night, window, &policy, measurement));

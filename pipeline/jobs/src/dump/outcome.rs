@@ -19,6 +19,9 @@ pub struct Outcome {
     pub completed: Vec<Dumped>,
     /// What was not dumped or completed, each with its error, and what a server no longer had of an earlier dump.
     pub failures: Vec<String>,
+    /// How the clocks of this machine, the archive and InfluxDB differ, where they do by more than a minute, and the day
+    /// that was decided by this machine's.
+    pub clocks: Vec<String>,
     /// How long it took, in seconds.
     pub seconds: f64,
 }
@@ -80,6 +83,7 @@ impl Outcome {
             lines.push(format!("{measurement}: completed {night}, which has {records} records now"));
             lines.extend(dump.warnings.iter().map(|warning| format!("warning: {measurement}: {warning}")));
         }
+        lines.extend(self.clocks.iter().map(|clocks| format!("warning: {clocks}")));
         lines.extend(self.failures.iter().map(|failure| format!("failed: {failure}")));
         lines.join("\n")
     }

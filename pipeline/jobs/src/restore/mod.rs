@@ -38,7 +38,7 @@ use serde::Serialize;
 use store::Store;
 
 use crate::loaded::{self, LoadedNight};
-use crate::{Error, Event, Interrupt, Lock, Place, Progress, lock, wait};
+use crate::{Error, Event, Interrupt, Lock, Place, Progress, clocks, lock, wait};
 pub use count::Prove;
 pub use days::run;
 pub use directories::Directories;
@@ -123,6 +123,9 @@ pub struct Outcome {
     /// The nights that were restored before it, of several, the oldest first; each was replaced by the next one.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub earlier: Vec<Outcome>,
+    /// How the clocks of this machine, the archive and InfluxDB differ, where they do by more than a minute, and the day
+    /// that was decided by this machine's.
+    pub clocks: Vec<String>,
 }
 
 impl Outcome {
@@ -139,7 +142,9 @@ impl Outcome {
             text.push('\n');
             text.push_str(&count::summary(proof, self.seconds_counting));
         }
-        for (label, lines) in [("different on purpose", &self.differences), ("failed", &self.failures)] {
+        for (label, lines) in
+            [("different on purpose", &self.differences), ("warning", &self.clocks), ("failed", &self.failures)]
+        {
             for line in lines {
                 text.push_str(&format!("\n{label}: {line}"));
             }
@@ -169,7 +174,10 @@ async fn night(
     progress: Arc<dyn Progress>,
 ) -> Result<Outcome, Error> {
     let begun = Instant::now();
-    // 1. The night's seal, which is waited for.
+    // 1. The clocks, and the night's seal, which is waited for.
+    let clocks = (now, begun);
+    let clocks =
+        clocks::look(&config.calendar, date.into(), clocks, Some(store.as_ref()), &influx, progress.as_ref()).await;
     let night = config.calendar.night(date, now)?;
     let (time_zone, interrupt) = (config.calendar.time_zone, &config.interrupt);
     let manifest = wait::for_backup(store.as_ref(), &night, time_zone, config.wait, progress.as_ref());
@@ -287,6 +295,7 @@ async fn night(
         differences: record.differences,
         failures,
         earlier: Vec::new(),
+        clocks,
     })
 }
 

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 use jobs::Interrupt;
 use store::{Body, ContainerEntry, Download, Error, ObjectEntry, ObjectInfo, Store};
 
@@ -14,13 +15,15 @@ pub(crate) struct Writes {
     pub(crate) seen: Mutex<Vec<String>>,
     pub(crate) refuse: Mutex<Option<String>>,
     pub(crate) interrupt_at: Mutex<Option<(String, Interrupt)>>,
+    /// What the store says the time is.
+    pub(crate) time: Mutex<Option<DateTime<Utc>>>,
 }
 
 impl Writes {
     pub(crate) fn new(store: &Arc<dyn Store>) -> Arc<Writes> {
         let store = Arc::clone(store);
         let (seen, refuse, interrupt_at) = (Mutex::default(), Mutex::default(), Mutex::default());
-        Arc::new(Writes { store, seen, refuse, interrupt_at })
+        Arc::new(Writes { store, seen, refuse, interrupt_at, time: Mutex::default() })
     }
 
     fn asks_to_end(&self, name: &str) -> bool {
@@ -34,6 +37,9 @@ impl Writes {
 impl Store for Writes {
     fn location(&self) -> String {
         self.store.location()
+    }
+    async fn time(&self) -> Option<DateTime<Utc>> {
+        *self.time.lock().unwrap()
     }
     fn segment_size(&self) -> Option<u64> {
         self.store.segment_size()

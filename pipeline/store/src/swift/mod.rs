@@ -185,6 +185,14 @@ impl Store for Swift {
         self.0.location.clone()
     }
 
+    async fn time(&self) -> Option<DateTime<Utc>> {
+        let token = self.0.session.token();
+        // Every answer has the time, also one that refuses the account to somebody who may only use containers.
+        let asked = token.sign(self.0.client.head(&token.storage_url)).send();
+        let answer = tokio::time::timeout(self.settings().connect_timeout + self.settings().stall_timeout, asked).await;
+        wire::date(answer.ok()?.ok()?.headers())
+    }
+
     fn segment_size(&self) -> Option<u64> {
         self.0.limits.segments.map(|_| self.settings().segment_size.min(self.0.limits.largest_piece))
     }

@@ -142,6 +142,10 @@ pub(crate) async fn ages_are_told_by_one_clock(bench: Bench) {
     assert_eq!(head.modified, put.modified, "the time of writing does not move");
     let age = head.answered - head.modified;
     assert!(age >= TimeDelta::zero() && age < TimeDelta::minutes(2), "{age}");
+    // A folder's clock is this machine's; a Swift has one of its own.
+    let time = bench.store.time().await;
+    assert_eq!(time.is_some(), bench.settings.is_some());
+    assert!(time.is_none_or(|time| (time - head.answered).abs() < TimeDelta::minutes(2)), "{time:?}");
     bench.store.put_bytes(&bench.container, "a", noise(6)).await.unwrap();
     assert!(bench.store.head(&bench.container, "a").await.unwrap().modified > head.modified);
 }

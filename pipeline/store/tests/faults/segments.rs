@@ -38,7 +38,9 @@ async fn segments_left(bench: &Bench) -> usize {
 #[tokio::test]
 async fn a_segment_that_fails_is_sent_again_alone() {
     let bench = bench().await;
-    bench.interceptor.next(segment("00000003"), vec![Action::CutRequest(MIB / 2), Action::answer("503 Service Unavailable")]);
+    bench
+        .interceptor
+        .next(segment("00000003"), vec![Action::CutRequest(MIB / 2), Action::answer("503 Service Unavailable")]);
     bench.swift.put_bytes(&bench.container, "a", noise(6 * MIB)).await.unwrap();
     let mut sent: BTreeMap<String, usize> = BTreeMap::new();
     for head in bench.interceptor.seen(segment("")) {
