@@ -3,12 +3,12 @@
 #![allow(clippy::unwrap_used, reason = "a test may fail; clippy.toml does not reach its helper functions")]
 
 use std::fs;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 use proptest::prelude::*;
-use tsm::tar::{Entry, Error, Event, Unpacked, Unpacker, Walker, list};
+use tsm::tar::{Entry, Error, Event, Packer, Unpacked, Unpacker, Walker, list};
 
 fn vector(name: &str) -> Vec<u8> {
     fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors").join(name)).unwrap()
@@ -197,6 +197,49 @@ fn links_are_refused() {
     let sum: u64 = tar[..512].iter().map(|byte| u64::from(*byte)).sum();
     tar[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
     assert!(matches!(list(tar.as_slice()), Err(Error::Kind { kind: '2', .. })));
+}
+
+#[test]
+fn what_was_unpacked_is_packed_under_another_name() {
+    let whole = vector("whole.tar");
+    let folder = tempfile::tempdir().unwrap();
+    let files = unpack(&whole, 4096, folder.path()).unwrap();
+    let contents = |tar: &[u8]| walk(tar, 512).unwrap().into_iter().map(|(_, content)| content).collect::<Vec<_>>();
+    let long = format!("{}/{}/7", "d".repeat(120), "p".repeat(40));
+    for shard in ["other/a b.c/4711", "dbé.x y/autogen/2", &long] {
+        let mut packed = Vec::new();
+        // Read in pieces that end anywhere.
+        let mut packer = Packer::new(shard, files.clone());
+        let mut buffer = [0; 700];
+        loop {
+            match packer.read(&mut buffer).unwrap() {
+                0 => break,
+                read => packed.extend_from_slice(&buffer[..read]),
+            }
+        }
+        let names: Vec<String> = list(packed.as_slice()).unwrap().into_iter().map(|entry| entry.name).collect();
+        let file = "000000001-000000001";
+        assert_eq!(names, [format!("{shard}/{file}.tombstone"), format!("{shard}/{file}.tsm")]);
+        assert_eq!(contents(&packed), contents(&whole), "{shard}");
+        // An independent reader agrees.
+        let mut tar = Command::new("tar").arg("-tf-").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        tar.stdin.take().unwrap().write_all(&packed).unwrap();
+        let listed = tar.wait_with_output().unwrap();
+        assert!(listed.status.success());
+        assert_eq!(String::from_utf8(listed.stdout).unwrap().lines().count(), 2);
+    }
+}
+
+#[test]
+fn a_shard_without_files_is_packed_as_a_trailer_and_a_changed_file_is_not() {
+    let mut packed = Vec::new();
+    Packer::new("d/p/1", Vec::new()).read_to_end(&mut packed).unwrap();
+    assert_eq!(packed, [0; 1024]);
+    let folder = tempfile::tempdir().unwrap();
+    let files = unpack(&vector("whole.tar"), 4096, folder.path()).unwrap();
+    fs::write(&files[1].path, "shorter").unwrap();
+    let error = Packer::new("d/p/1", files).read_to_end(&mut packed).unwrap_err();
+    assert!(error.to_string().contains("its length has changed"), "{error}");
 }
 
 proptest! {

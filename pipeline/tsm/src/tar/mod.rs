@@ -7,10 +7,12 @@
 
 mod error;
 mod header;
+mod pack;
 mod unpack;
 mod walker;
 
 pub use error::Error;
+pub use pack::Packer;
 pub use unpack::{Unpacked, Unpacker, list};
 pub use walker::{Entry, Event, Walker};
 

@@ -217,7 +217,8 @@ fn take<'a>(bytes: &'a [u8], left: &mut u64) -> &'a [u8] {
     bytes.get(..length).unwrap_or_default()
 }
 
-fn padding(bytes: u64) -> u64 {
+/// What fills up the last block of so many bytes.
+pub(super) fn padding(bytes: u64) -> u64 {
     bytes.next_multiple_of(BLOCK as u64).saturating_sub(bytes)
 }
 
