@@ -3,11 +3,11 @@
 use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::Parser;
-use common::{Common, Context, Dates, Door, Failure, Influxd, Prove, Report, Target};
+use common::{Common, Context, Dates, Door, Failure, Influxd, Mode, Prove, Report, Target};
 use jobs::restore::{self, Config, Recovery};
 
-/// Restore a night onto the intermediary InfluxDB of this machine, or production itself onto an empty one; everything
-/// else there stays as it is
+/// Restore a night onto the intermediary InfluxDB, or production itself onto an empty one; everything else there stays as
+/// it is
 #[derive(Debug, Parser)]
 #[command(name = "nightshard-restore", version)]
 struct Restore {
@@ -17,6 +17,10 @@ struct Restore {
     /// A database; repeat it for several [default: all of the night]
     #[arg(long, value_name = "NAME")]
     database: Vec<String>,
+    /// By which way: offline stops the target and exchanges its files, on its own machine; online sends the night to its
+    /// snapshot service while it runs, from anywhere
+    #[arg(long, value_name = "WAY", default_value = "offline")]
+    mode: Mode,
     /// Wait so long for the night's backup, such as 6h
     #[arg(long, value_name = "DURATION", value_parser = common::duration)]
     wait: Option<Duration>,
@@ -66,6 +70,8 @@ impl Door for Restore {
       after days off: each night in turn, and its dumps
   nightshard-restore --prove-only
       does the intermediary still hold all of last night?
+  nightshard-restore --mode online --target http://influx2:8086 --target-snapshot-addr influx2:8088
+      onto another machine's InfluxDB, which goes on running
   nightshard-restore --disaster-recovery --date 2016-06-11
       production was lost and influxd is started empty: see docs/disaster-recovery.md";
 
@@ -82,6 +88,7 @@ impl Door for Restore {
             date: self.date,
             then: self.then,
             databases: self.database,
+            mode: self.mode.into(),
             wait: self.wait,
             first_restore: self.first_restore,
             prove: self.prove.into(),

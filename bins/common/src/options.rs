@@ -203,6 +203,24 @@ impl Influxd {
     }
 }
 
+/// By which way a restore goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Mode {
+    /// By the target's files, while it is stopped.
+    Offline,
+    /// By its snapshot service, while it runs.
+    Online,
+}
+
+impl From<Mode> for jobs::restore::Mode {
+    fn from(mode: Mode) -> jobs::restore::Mode {
+        match mode {
+            Mode::Offline => jobs::restore::Mode::Offline,
+            Mode::Online => jobs::restore::Mode::Online,
+        }
+    }
+}
+
 /// How much a restore counts afterwards.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Prove {

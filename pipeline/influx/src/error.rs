@@ -112,6 +112,18 @@ pub enum Error {
         /// Bytes of the answer that had arrived.
         received: u64,
     },
+    /// The server did not take all that it was sent. Why, it writes into its own log.
+    #[error("cannot {operation} at {address}: the connection broke after {sent} bytes had been sent ({reason})")]
+    Unsent {
+        /// What was being done.
+        operation: String,
+        /// Host and port.
+        address: String,
+        /// Bytes that were on their way.
+        sent: u64,
+        /// How it broke.
+        reason: String,
+    },
     /// An answer that does not follow the protocol.
     #[error("cannot {operation}: the answer makes no sense: {reason}")]
     Protocol {
@@ -135,7 +147,7 @@ impl Error {
     #[must_use]
     pub fn is_passing(&self) -> bool {
         match self {
-            Error::Unreachable { .. } | Error::Truncated { .. } | Error::Stalled { .. } => true,
+            Error::Unreachable { .. } | Error::Truncated { .. } | Error::Stalled { .. } | Error::Unsent { .. } => true,
             Error::Query { passing, .. } => *passing,
             _ => false,
         }
@@ -170,6 +182,9 @@ impl Error {
             }
             Error::Stalled { .. } => {
                 "the server may be overloaded, or the network broken; look into its log, then run the same command again"
+            }
+            Error::Unsent { .. } => {
+                "the server's log says why (service=snapshot), if it has not been stopped; then run the same command again"
             }
             Error::Settings { hint, .. } => return Some(hint.clone()),
             _ => return None,

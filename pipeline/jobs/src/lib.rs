@@ -8,6 +8,7 @@ pub mod backup;
 mod clocks;
 pub mod dump;
 mod error;
+mod identity;
 mod interrupt;
 pub mod loaded;
 pub mod lock;

@@ -13,6 +13,12 @@ use crate::{Error, Kind};
 /// The database that holds the record. That it exists means: a restore of ours was here.
 pub const DATABASE: &str = "nightshard";
 
+/// The measurement of the record.
+const RECORD: &str = "loaded";
+
+/// The measurement of what restores remember.
+const MEMORY: &str = "restored";
+
 /// What is loaded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LoadedNight {
@@ -47,6 +53,50 @@ pub async fn read(influx: &Influx) -> Result<Option<LoadedNight>, Error> {
     let databases = serde_json::from_str(databases).map_err(|error| unreadable(&error.to_string()))?;
     let (container, manifest_sha256) = (container.to_owned(), manifest_sha256.to_owned());
     Ok(Some(LoadedNight { container, manifest_sha256, databases }))
+}
+
+/// What the target keeps for restores over the wire, which do not see its files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Memory {
+    /// The run that wrote it.
+    pub(crate) run: String,
+    /// The databases that restores have made, as JSON.
+    pub(crate) ours: String,
+}
+
+/// Whether a database of this name, which the target has, is ours: it has one of our measurements, or none at all.
+pub(crate) async fn is_ours(influx: &Influx) -> Result<bool, Error> {
+    let answer = influx.statement(Some(DATABASE), "SHOW MEASUREMENTS").await?;
+    let names: Vec<&str> = answer.iter().flat_map(|series| series.column("name")).filter_map(Value::as_str).collect();
+    Ok(names.is_empty() || names.iter().any(|name| [RECORD, MEMORY].contains(name)))
+}
+
+/// What the target remembers; `None` when there is nothing.
+pub(crate) async fn memory(influx: &Influx) -> Result<Option<Memory>, Error> {
+    let select = format!(r#"SELECT "run", "ours" FROM "{MEMORY}" LIMIT 1"#);
+    let answer = match influx.statement(Some(DATABASE), &select).await {
+        Ok(answer) => answer,
+        Err(influx::Error::UnknownDatabase { .. }) => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    let text = |column: &str| answer.first()?.column(column).next()?.as_str().map(str::to_owned);
+    Ok(text("run").zip(text("ours")).map(|(run, ours)| Memory { run, ours }))
+}
+
+/// Has the target remember this in place of what it remembered; the database must exist.
+pub(crate) async fn remember(influx: &Influx, memory: &Memory) -> Result<(), Error> {
+    // Always the same point, so that no clock decides which of two is the later one.
+    let line = format!("{MEMORY} run={},ours={} 0", field(&memory.run), field(&memory.ours));
+    Ok(influx.write(DATABASE, None, &line).await?)
+}
+
+/// Takes the record away: from now on the target holds no night.
+pub(crate) async fn withdraw(influx: &Influx) -> Result<(), Error> {
+    let there = influx.statement(Some(DATABASE), &format!("SHOW MEASUREMENTS WITH MEASUREMENT = \"{RECORD}\"")).await?;
+    if there.iter().any(|series| !series.values.is_empty()) {
+        influx.statement(Some(DATABASE), &format!("DROP MEASUREMENT \"{RECORD}\"")).await?;
+    }
+    Ok(())
 }
 
 fn unreadable(reason: &str) -> Error {

@@ -210,6 +210,18 @@ pub fn merge(target: &Data, night: &Data, wish: &Wish<'_>) -> Result<Merged, Mer
     Ok(Merged { data, shards: copying.map, differences: copying.differences })
 }
 
+/// What a running server is to be sent of `night` so that it makes this database: the database and nothing else, as a copy
+/// wants it. The ids stay, since the server gives its own.
+///
+/// # Errors
+///
+/// As [`merge`].
+pub fn excerpt(night: &Data, database: &str, stored: &BTreeSet<u64>) -> Result<Merged, MergeError> {
+    let (databases, occupied) = ([database.to_owned()], BTreeSet::new());
+    let wish = Wish { purpose: Purpose::Copy, databases: &databases, stored, occupied: &occupied, cluster_id: None };
+    merge(&Data { cluster_id: night.cluster_id, ..Data::default() }, night, &wish)
+}
+
 /// Takes a merge back: `current` with the named databases and the cluster id, after a recovery also the users, as they
 /// were in `old`. What the server changed in other databases since stays.
 #[must_use]

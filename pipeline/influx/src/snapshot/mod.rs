@@ -4,6 +4,7 @@
 //! is checked here for lists and the metastore; a shard's bytes are passed on as they come, and whoever takes them must
 //! look for the end of the tar.
 
+mod upload;
 pub mod wire;
 
 use std::time::Duration;
@@ -13,6 +14,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+pub use upload::ShardUpload;
 use wire::Request;
 pub use wire::ShardPath;
 
@@ -139,32 +141,42 @@ impl Snapshot {
     }
 
     async fn ask(&self, operation: String, request: Request<'_>) -> Result<Answer, Error> {
+        let stream = self.open(&operation, &request.encode()).await?;
+        Ok(self.answer(operation, stream))
+    }
+
+    /// A connection on which these first bytes have been sent.
+    async fn open(&self, operation: &str, bytes: &[u8]) -> Result<TcpStream, Error> {
         let unreachable = |reason: String| Error::Unreachable {
-            operation: operation.clone(),
+            operation: operation.to_owned(),
             address: self.address.clone(),
             reason,
             interface: Interface::Snapshot,
         };
-        let bytes = request.encode();
         let sending = async {
             let mut stream = TcpStream::connect(&self.address).await?;
+            // What follows small bytes is not held back until they have been acknowledged.
+            stream.set_nodelay(true)?;
             // A fresh connection's send buffer takes the few hundred bytes of a request in one write.
-            stream.write_all(&bytes).await?;
+            stream.write_all(bytes).await?;
             Ok::<_, std::io::Error>(stream)
         };
-        let stream = match timeout(self.connect_timeout, sending).await {
-            Ok(Ok(stream)) => stream,
-            Ok(Err(error)) => return Err(unreachable(error.to_string())),
-            Err(_) => return Err(unreachable(format!("no connection within {:.0?}", self.connect_timeout))),
-        };
-        Ok(Answer {
+        match timeout(self.connect_timeout, sending).await {
+            Ok(Ok(stream)) => Ok(stream),
+            Ok(Err(error)) => Err(unreachable(error.to_string())),
+            Err(_) => Err(unreachable(format!("no connection within {:.0?}", self.connect_timeout))),
+        }
+    }
+
+    fn answer(&self, operation: String, stream: TcpStream) -> Answer {
+        Answer {
             stream,
             operation,
             address: self.address.clone(),
             received: 0,
             answer_timeout: self.answer_timeout,
             stall_timeout: self.stall_timeout,
-        })
+        }
     }
 }
 

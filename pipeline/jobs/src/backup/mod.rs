@@ -11,7 +11,6 @@ mod claim;
 mod collect;
 mod counts;
 mod held;
-mod identity;
 mod marker;
 mod preflight;
 mod replace;

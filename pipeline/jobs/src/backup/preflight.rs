@@ -10,8 +10,8 @@ use influx::Influx;
 use store::Store;
 
 use super::held::{self, Held};
-use super::{Config, counts, identity, marker, replace};
-use crate::{Error, Kind, Spool};
+use super::{Config, counts, marker, replace};
+use crate::{Error, Kind, Spool, identity};
 
 /// A token that cannot be renewed must last for the longest night that is to be expected.
 const TOKEN_LIFETIME: TimeDelta = TimeDelta::hours(6);
@@ -113,7 +113,7 @@ async fn wanted(config: &Config, influx: &Influx) -> Result<Wanted, Error> {
                 .hint(format!("it has: {}", existing.join(", "))));
         }
     }
-    let metastore = identity::metastore(influx, &databases).await?;
+    let metastore = identity::metastore(influx, &databases, "--source and --snapshot-addr").await?;
     let source = Source {
         host: diagnostics.hostname.unwrap_or_default(),
         influxdb_version: ping.version.to_string(),

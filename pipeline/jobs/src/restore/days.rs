@@ -16,7 +16,7 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use store::Store;
 use tokio::process::Command;
 
-use super::{Config, Outcome, night};
+use super::{Config, Outcome, night, way};
 use crate::{Error, Event, Kind, Progress};
 
 /// Restores nights, and runs after each of them the command that was asked for.
@@ -35,6 +35,7 @@ pub async fn run(
     progress: Arc<dyn Progress>,
 ) -> Result<Outcome, Error> {
     let (dates, then, interrupt) = (config.date, config.then.clone(), config.interrupt.clone());
+    way::check(&config)?;
     let single = matches!(dates, Dates::One(_));
     if !single && config.recovery.is_some() {
         let message = "a recovery brings one night back, not several";

@@ -19,6 +19,7 @@ use store::{Download, Store};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use tsm::tar::Unpacked;
 
 use super::directories::Paths;
 use super::files::{self, Owner};
@@ -54,10 +55,12 @@ struct Batch {
 pub(super) struct StagedShard {
     pub(super) record: ShardRecord,
     pub(super) folder: PathBuf,
+    /// Its files there, in the order of the tar.
+    pub(super) files: Vec<Unpacked>,
     /// Points that the server must answer with once it has the shard.
     pub(super) witnesses: Vec<Witness>,
-    /// Brings it to the disk, while the next ones are downloaded and the target stops.
-    flush: JoinHandle<Result<(), Error>>,
+    /// Brings it to the disk, while the next ones are downloaded and the target stops; not, where it is only on its way.
+    flush: Option<JoinHandle<Result<(), Error>>>,
 }
 
 impl StagedShard {
@@ -67,7 +70,10 @@ impl StagedShard {
     ///
     /// When the disk did not take it.
     pub(super) async fn flushed(&mut self) -> Result<(), Error> {
-        files::joined((&mut self.flush).await)
+        match &mut self.flush {
+            Some(flush) => files::joined(flush.await),
+            None => Ok(()),
+        }
     }
 }
 
@@ -75,7 +81,8 @@ impl StagedShard {
 #[derive(Debug)]
 pub(super) struct Staging {
     folder: PathBuf,
-    paths: Paths,
+    /// The target's directories, where it is restored by its files.
+    paths: Option<Paths>,
     owner: Owner,
     /// Held when the staging is in the spool.
     _spool: Option<Spool>,
@@ -107,18 +114,35 @@ impl Staging {
                 }
                 room(&paths.data, needed, dropped)?;
                 let folder = other.path().to_owned();
-                return Ok(Staging { folder, paths, owner, _spool: spool.take() });
+                return Ok(Staging { folder, paths: Some(paths), owner, _spool: spool.take() });
             }
             room(&paths.data, needed, 0)?;
             let folder = aside::make_staged(&paths, owner)?;
-            Ok(Staging { folder, paths, owner, _spool: None })
+            Ok(Staging { folder, paths: Some(paths), owner, _spool: None })
+        })
+        .await
+    }
+
+    /// Makes the folder in the spool alone, if there is room: the shards are on their way to a server elsewhere.
+    ///
+    /// # Errors
+    ///
+    /// When there is no room for the night.
+    pub(super) async fn in_spool(config: &Config, selection: &Selection) -> Result<Staging, Error> {
+        let (spool, needed) = (config.place.spool.clone(), selection.bytes.saturating_add(SPARE_BYTES));
+        files::blocking(move || {
+            let spool = Spool::open(&spool)?;
+            let folder = spool.path().to_owned();
+            room(&folder, needed, 0)?;
+            let owner = Owner::of(&folder)?;
+            Ok(Staging { folder, paths: None, owner, _spool: Some(spool) })
         })
         .await
     }
 
     /// One into which nothing comes; what an earlier run has left goes with it all the same.
     pub(super) fn unused(target: &Target) -> Staging {
-        Staging { folder: PathBuf::new(), paths: target.paths.clone(), owner: target.owner, _spool: None }
+        Staging { folder: PathBuf::new(), paths: Some(target.paths.clone()), owner: target.owner, _spool: None }
     }
 
     /// Downloads and checks the shards, so many at once as configured.
@@ -216,9 +240,9 @@ impl Staging {
         }
         let (sender, receiver) = mpsc::channel(BATCHES_AHEAD);
         let unpacking = {
-            let (folder, owner) = (self.folder_of(record), self.owner);
+            let (folder, owner, stays) = (self.folder_of(record), self.owner, self.paths.is_some());
             let (object, record) = (object.clone(), record.clone());
-            files::blocking(move || unpack(receiver, &object, record, folder, owner))
+            files::blocking(move || unpack(receiver, &object, record, folder, owner, stays))
         };
         let receiving = async move {
             let mut batch = Batch::default();
@@ -240,7 +264,7 @@ impl Staging {
 
 impl Drop for Staging {
     fn drop(&mut self) {
-        if let Err(error) = aside::remove_staged(&self.paths) {
+        if let Some(Err(error)) = self.paths.as_ref().map(aside::remove_staged) {
             tracing::warn!("{error}");
         }
     }
@@ -252,6 +276,7 @@ fn unpack(
     record: ShardRecord,
     folder: PathBuf,
     owner: Owner,
+    stays: bool,
 ) -> Result<StagedShard, Error> {
     owner.make(&folder)?;
     let fault = |error| match error {
@@ -274,15 +299,15 @@ fn unpack(
     for file in &unpacked {
         owner.adopt(&file.path).map_err(|error| Error::io(format!("own {}", file.path.display()), &error))?;
     }
-    let names: Vec<PathBuf> = unpacked.into_iter().map(|file| file.path).collect();
-    let flush = tokio::task::spawn_blocking({
+    let names: Vec<PathBuf> = unpacked.iter().map(|file| file.path.clone()).collect();
+    let flush = stays.then(|| {
         let all = [names.as_slice(), std::slice::from_ref(&folder)].concat();
-        move || all.iter().try_for_each(|path| files::flush(path))
+        tokio::task::spawn_blocking(move || all.iter().try_for_each(|path| files::flush(path)))
     });
     // The first group of all, in 1677, has a start that is wrapped around to 2262 once it comes from a metastore on disk,
     // and a query for a part of it finds nothing (seen).
     let witnesses = if record.starts.is_some() { witness::find(&names) } else { Vec::new() };
-    Ok(StagedShard { record, folder, witnesses, flush })
+    Ok(StagedShard { record, folder, files: unpacked, witnesses, flush })
 }
 
 fn device(path: &Path) -> Result<u64, Error> {

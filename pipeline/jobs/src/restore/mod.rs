@@ -2,10 +2,12 @@
 //!
 //! ```text
 //! manifest FIRST ─▶ store.get ─▶ digests, tar walk ─▶ staged ─▶ (only now) stop ─▶ aside ─▶ place ─▶ start ─▶ prove
+//!                                                          └──▶ (only now) drop ─▶ import ─▶ send each shard ─▶ prove
 //! ```
 //!
 //! Offline, on the target's machine: a running server keeps its metastore in memory and writes it over whatever was
 //! placed beneath it. Everything that is replaced is moved aside and comes back if the new state does not come up.
+//! Online, from anywhere, over the target's snapshot service: see [`online`].
 
 mod aside;
 mod count;
@@ -13,6 +15,7 @@ mod days;
 mod directories;
 mod download;
 mod files;
+mod online;
 mod ours;
 mod place;
 mod prove;
@@ -23,6 +26,7 @@ mod selection;
 mod server;
 mod swap;
 mod target;
+mod way;
 mod witness;
 
 use std::future::Future;
@@ -42,19 +46,16 @@ use crate::{Error, Event, Interrupt, Lock, Place, Progress, clocks, lock, wait};
 pub use count::Prove;
 pub use days::run;
 pub use directories::Directories;
-use download::Staging;
 pub use prove_only::{Proved, prove_only};
-use recovery::Expiring;
 pub use recovery::Recovery;
 use selection::Selection;
-use server::Server;
-use swap::{Exchanged, Swap};
-use target::Target;
+pub use way::Mode;
+use way::{Exchanged, Way};
 
 /// What a restore is to do.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// Where the job runs: on the target's machine.
+    /// Where the job runs: on the target's machine, unless over the wire.
     pub place: Place,
     /// How days become containers.
     pub calendar: Calendar,
@@ -64,6 +65,8 @@ pub struct Config {
     pub then: Option<String>,
     /// The databases; none named means all of the night.
     pub databases: Vec<String>,
+    /// By which way the night gets into its place.
+    pub mode: Mode,
     /// How long to wait for the night's backup.
     pub wait: Option<Duration>,
     /// Whether databases that the target holds, and that were not restored by us, may be replaced, and whether the
@@ -189,31 +192,15 @@ async fn night(
     // 3. What is to be restored, and onto whom: is it the source, or a stranger?
     progress.report(Event::Step("looking at the night and the target"));
     let selection = unless(interrupt, Selection::load(store.as_ref(), manifest, &config.databases)).await?;
-    let target = unless(interrupt, Target::find(&config, &influx)).await?;
-    let (new_cluster_id, expiring) = match config.recovery {
-        Some(recovery) => (target.admit_recovery(&selection)?, recovery.expiring(&selection, now)?),
-        None => (target.admit(&selection, config.first_restore)?, Expiring::default()),
-    };
+    let way = unless(interrupt, Way::find(&config, &influx, &selection, now)).await?;
 
     // 4. Everything onto the local disk, and checked; unless an earlier recovery has put it in place already.
-    let in_place = config.recovery.is_some() && aside::is_in_place(&target.paths, &selection)?;
-    let (_staging, shards) = if in_place {
-        (Staging::unused(&target), Vec::new())
-    } else {
-        progress.report(Event::Step("downloading and checking"));
-        let staging = Staging::open(&config, &target, &selection).await?;
-        let shards = staging.fill(&store, &selection, &config, &progress).await?;
-        (staging, shards)
-    };
+    let (_staging, shards) = way.fetch(&config, &store, &selection, &progress).await?;
 
-    // 5. Only now: stop, set aside, place, merge the metastore, start, prove. Or back to where we were.
+    // 5. Only now: the old databases give way to the new ones, which have to prove themselves.
     let down = Instant::now();
-    let server = Server::new(&config, &influx, &target);
-    let mut swap = Swap::new(&config, &target, &selection, new_cluster_id, expiring, progress.as_ref());
-    let Exchanged { proven, cluster_id, differences } = match swap.forward(&server, shards).await {
-        Ok(exchanged) => exchanged,
-        Err(error) => return Err(swap.back(&server, error).await),
-    };
+    let exchanged = way.exchange(&config, &influx, &selection, shards, progress.as_ref()).await?;
+    let Exchanged { proven, cluster_id, data_directory, differences, ours, mut aside } = exchanged;
     let host = proven.host.unwrap_or_else(|| config.place.host.clone());
     let (seconds_until_proven, seconds_down) = (begun.elapsed().as_secs_f64(), down.elapsed().as_secs_f64());
 
@@ -225,11 +212,17 @@ async fn night(
         manifest_sha256: selection.manifest_sha256.clone(),
         databases: selection.databases.clone(),
     };
-    let (mut failures, mut journal) = (Vec::new(), Some(swap));
+    let mut failures = Vec::new();
     // A recovered server is nobody's intermediary.
     if config.recovery.is_none() {
-        let discard = async { if let Some(swap) = journal.take() { swap.discard().await } else { Ok(()) } };
-        let (discarded, written) = tokio::join!(discard, loaded::write(&influx, &loaded, now));
+        let written = async {
+            loaded::write(&influx, &loaded, now).await?;
+            match ours {
+                Some(ours) => loaded::remember(&influx, &ours.memory("")?).await,
+                None => Ok(()),
+            }
+        };
+        let (discarded, written) = tokio::join!(way::discard(aside.take()), written);
         written.map_err(Error::after_changes)?;
         failures.extend(discarded.err().map(|error| error.to_string()));
     }
@@ -260,7 +253,7 @@ async fn night(
             influxdb_version: proven.version,
             cluster_id: cluster_id.to_string(),
             url: influx.url().to_string(),
-            data_directory: target.paths.data.display().to_string(),
+            data_directory,
         },
         started: now,
         finished: now + TimeDelta::from_std(begun.elapsed()).unwrap_or_default(),
@@ -277,9 +270,7 @@ async fn night(
         Err(error) => Err(error.during("it stays as it was")),
     };
     failures.extend(recorded.err().map(|error| format!("cannot write {name}: {error}")));
-    if let Some(swap) = journal {
-        failures.extend(swap.discard().await.err().map(|error| error.to_string()));
-    }
+    failures.extend(way::discard(aside).await.err().map(|error| error.to_string()));
     Ok(Outcome {
         container: night.container,
         manifest_sha256: record.manifest_sha256,

@@ -1,7 +1,7 @@
-//! What the program remembers of a target, in a file of its own beside the metastore: the databases that it has restored
-//! there, and may replace.
+//! What the program remembers of a target: the databases that it has restored there, and may replace.
 //!
-//! Not in a database, which anybody may make under any name, and which does not answer while the server is down.
+//! It stands in a file of its own beside the metastore, where it can be read while the server is down; and, since a restore
+//! over the wire sees no files, also in the target's database of the loaded record. What either knows holds.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::directories::Paths;
 use super::files;
 use super::target::meta_db;
+use crate::loaded::Memory;
 use crate::{Error, Kind};
 
 /// The file's `format`.
@@ -36,22 +37,70 @@ impl Ours {
     ///
     /// When the file cannot be read: what may be replaced is not guessed at.
     pub(super) fn read(paths: &Paths, metastore: &Data) -> Result<Ours, Error> {
-        let (file, cluster_id) = (file(paths), metastore.cluster_id.to_string());
-        let none = Ours { format: FORMAT.to_owned(), cluster_id, databases: BTreeSet::new() };
+        let (file, none) = (file(paths), Ours::none(metastore));
         let bytes = match fs::read(&file) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(none),
             other => other.map_err(|error| Error::io(format!("read {}", file.display()), &error))?,
         };
-        let unreadable = |reason: String| {
+        none.or(&bytes).map_err(|reason| {
             let message = format!("{}, the list of the restored databases, cannot be read: {reason}", file.display());
             Error::new(Kind::Failed, message)
                 .hint("remove it, then give --first-restore once for the databases that may be replaced")
-        };
-        let ours: Ours = serde_json::from_slice(&bytes).map_err(|error| unreadable(error.to_string()))?;
-        if ours.format != FORMAT {
-            return Err(unreadable(format!("it has the format {}", ours.format)));
+        })
+    }
+
+    /// What the running target remembers itself.
+    ///
+    /// # Errors
+    ///
+    /// When that cannot be read.
+    pub(super) fn recall(memory: Option<&Memory>, metastore: &Data) -> Result<Ours, Error> {
+        let none = Ours::none(metastore);
+        let Some(memory) = memory else { return Ok(none) };
+        none.or(memory.ours.as_bytes()).map_err(|reason| {
+            let message = format!("the target's own list of the restored databases cannot be read: {reason}");
+            Error::new(Kind::Failed, message).hint(
+                "drop its database nightshard, then give --first-restore once for the databases that may be replaced",
+            )
+        })
+    }
+
+    fn none(metastore: &Data) -> Ours {
+        let cluster_id = metastore.cluster_id.to_string();
+        Ours { format: FORMAT.to_owned(), cluster_id, databases: BTreeSet::new() }
+    }
+
+    /// What is written there, if it is of the same server.
+    fn or(self, written: &[u8]) -> Result<Ours, String> {
+        let ours: Ours = serde_json::from_slice(written).map_err(|error| error.to_string())?;
+        match ours.format == FORMAT {
+            false => Err(format!("it has the format {}", ours.format)),
+            true if ours.cluster_id == self.cluster_id => Ok(ours),
+            true => Ok(self),
         }
-        Ok(if ours.cluster_id == none.cluster_id { ours } else { none })
+    }
+
+    /// For the running target to remember; `run` is who says so.
+    ///
+    /// # Errors
+    ///
+    /// None that can happen.
+    pub(super) fn memory(&self, run: &str) -> Result<Memory, Error> {
+        let ours = serde_json::to_string(self).map_err(|error| {
+            Error::new(Kind::Failed, format!("cannot write the list of the restored databases: {error}"))
+        })?;
+        Ok(Memory { run: run.to_owned(), ours })
+    }
+
+    /// All of them.
+    pub(super) fn names(&self) -> impl Iterator<Item = &String> {
+        self.databases.iter()
+    }
+
+    /// Forgets those that the metastore does not have.
+    pub(super) fn still_in(mut self, metastore: &Data) -> Ours {
+        self.databases.retain(|name| metastore.database(name).is_some());
+        self
     }
 
     /// Whether we made this database.
@@ -66,13 +115,13 @@ impl Ours {
     }
 
     /// Remembers these databases as well, and forgets those that `metastore`, the target's present one, does not have.
-    pub(super) fn add(paths: &Paths, metastore: &Data, databases: &[String]) -> Result<(), Error> {
-        let mut ours = Ours::read(paths, metastore)?.with(databases.iter().cloned());
-        ours.databases.retain(|name| metastore.database(name).is_some());
+    pub(super) fn add(paths: &Paths, metastore: &Data, databases: &[String]) -> Result<Ours, Error> {
+        let ours = Ours::read(paths, metastore)?.with(databases.iter().cloned()).still_in(metastore);
         let file = file(paths);
         let bytes = serde_json::to_vec_pretty(&ours)
             .map_err(|error| Error::new(Kind::Failed, format!("cannot write {}: {error}", file.display())))?;
-        files::replace(&file, &meta_db(paths), &bytes)
+        files::replace(&file, &meta_db(paths), &bytes)?;
+        Ok(ours)
     }
 }
 

@@ -58,7 +58,7 @@ impl Recovery {
 }
 
 /// Shards that are about to be removed, so that they cannot be asked for.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Expiring {
     /// Their ids on the source.
     pub(super) shards: BTreeSet<u64>,

@@ -8,11 +8,12 @@ use super::aside::{self, Aside, Exchange, Recovered};
 use super::download::StagedShard;
 use super::ours::Ours;
 use super::place::Placed;
-use super::prove::{self, Proven};
+use super::prove;
 use super::recovery::{self, Expiring};
 use super::selection::Selection;
 use super::server::Server;
 use super::target::{Target, meta_db, read_metastore};
+use super::way::Exchanged;
 use super::{Config, files, place, unless};
 use crate::{Error, Event, Kind, Progress, loaded};
 
@@ -46,17 +47,6 @@ struct Standing {
     placed: Vec<Placed>,
     metastore: Data,
     differences: Vec<String>,
-}
-
-/// A new state that stands.
-#[derive(Debug)]
-pub(super) struct Exchanged {
-    /// How the server answered.
-    pub(super) proven: Proven,
-    /// The target's cluster id.
-    pub(super) cluster_id: u64,
-    /// What is not as it was on the source.
-    pub(super) differences: Vec<String>,
 }
 
 impl<'a> Swap<'a> {
@@ -122,11 +112,16 @@ impl<'a> Swap<'a> {
         let proof = prove::all(server.influx(), cluster_id, databases, &placed, self.config.parallel);
         let proven = unless(interrupt, proof).await?;
         // Only what has been proven may be replaced the next time without a question; what was recovered never may.
+        let mut ours = None;
         if self.config.recovery.is_none() {
-            let (paths, names) = (self.target.paths.clone(), self.names());
-            files::blocking(move || Ours::add(&paths, &metastore, &names)).await?;
+            let (paths, mut names) = (self.target.paths.clone(), self.names());
+            if cluster_id == self.target.metastore.cluster_id {
+                names.extend(self.target.ours.names().cloned());
+            }
+            ours = Some(files::blocking(move || Ours::add(&paths, &metastore, &names)).await?);
         }
-        Ok(Exchanged { proven, cluster_id, differences })
+        let data_directory = self.target.paths.data.display().to_string();
+        Ok(Exchanged { proven, cluster_id, data_directory, differences, ours, aside: self.aside.take() })
     }
 
     /// Clears up after an interrupted run, now that nobody has these files open; hands out a recovery that stands and was to
@@ -311,14 +306,6 @@ impl<'a> Swap<'a> {
         })
         .await?;
         server.start().await
-    }
-
-    /// The new state stands: removes what was set aside.
-    pub(super) async fn discard(self) -> Result<(), Error> {
-        match self.aside {
-            Some(aside) => files::blocking(move || aside.discard()).await,
-            None => Ok(()),
-        }
     }
 
     fn step(&self, name: &str) {

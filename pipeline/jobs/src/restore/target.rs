@@ -40,7 +40,7 @@ pub(super) struct Target {
     /// No other restore works on these directories, by whatever address it came.
     _lock: Lock,
     /// The databases that we have restored there, or were restoring when we were cut off.
-    ours: Ours,
+    pub(super) ours: Ours,
 }
 
 impl Target {
@@ -51,17 +51,21 @@ impl Target {
     /// [`Kind::Usage`] when its directories are not known, are not here, or are those of another server;
     /// [`Kind::Locked`] when another restore works on them.
     pub(super) async fn find(config: &Config, influx: &Influx) -> Result<Target, Error> {
-        let (diagnostics, served) = if answers(influx).await? {
+        let (diagnostics, served, memory) = if answers(influx).await? {
             let served = influx.snapshot().metastore().await?;
             let diagnostics = match influx.diagnostics().await {
                 // A rebuilt server that asks for passwords has no user yet whom it would answer.
                 Err(influx::Error::Unauthorized { .. }) if config.recovery.is_some() => None,
                 other => Some(other?),
             };
-            (diagnostics, Some(served.data))
+            let memory = match config.recovery {
+                None => loaded::memory(influx).await?,
+                Some(_) => None,
+            };
+            (diagnostics, Some(served.data), memory)
         } else {
             tracing::warn!("the target at {} does not answer; its files tell who it is", influx.url());
-            (None, None)
+            (None, None, None)
         };
         let (directories, place) = (config.directories.clone(), config.place.clone());
         let (address, port) = (influx.url().to_string(), influx.url().port_or_known_default());
@@ -81,9 +85,10 @@ impl Target {
             }
             let told = |pick: fn(Diagnostics) -> Option<String>| diagnostics.clone().and_then(pick);
             let metastore = served.unwrap_or(metastore);
+            let recalled = Ours::recall(memory.as_ref(), &metastore)?;
             Ok(Target {
                 _lock: lock,
-                ours: Ours::read(&paths, &metastore)?.with(aside::interrupted(&paths)?),
+                ours: Ours::read(&paths, &metastore)?.with(aside::interrupted(&paths)?).with(recalled.names().cloned()),
                 host: told(|told| told.hostname).unwrap_or(place.host),
                 data_directory: told(|told| told.data_dir).unwrap_or_else(|| paths.data.display().to_string()),
                 metastore,
@@ -114,26 +119,15 @@ impl Target {
     /// `first_restore`, when it looks like the source's twin or holds a database of the night that we did not restore.
     pub(super) fn admit(&self, selection: &Selection, first_restore: bool) -> Result<Option<u64>, Error> {
         let source = &selection.manifest.source;
-        let usage = |message: String, hint: &str| Err(Error::new(Kind::Usage, message).hint(hint));
         if self.is_foreign(loaded::DATABASE) {
-            return usage(
-                format!("the target holds a database {} which this program did not make", loaded::DATABASE),
-                "this program keeps its own record in a database of that name; copy this one under another name, then drop it",
-            );
+            return Err(not_our_record());
         }
         if self.metastore.cluster_id.to_string() == source.cluster_id {
             return self.admit_twin(source, first_restore).map(Some);
         }
         let foreign: Vec<&str> =
             selection.databases.iter().map(String::as_str).filter(|name| self.is_foreign(name)).collect();
-        if foreign.is_empty() || first_restore {
-            return Ok(None);
-        }
-        let message = match *foreign {
-            [name] => format!("the target holds a database {name} which was not restored by this program"),
-            _ => format!("the target holds databases which were not restored by this program: {}", foreign.join(", ")),
-        };
-        usage(message, "if they may be replaced, give --first-restore once; is --target right?")
+        if foreign.is_empty() || first_restore { Ok(None) } else { Err(not_restored(&foreign)) }
     }
 
     /// Whether a target with the cluster id of the backup's source may be restored onto: it is the source, or a copy of it.
@@ -175,6 +169,23 @@ impl Target {
         let there = self.metastore.database(name).is_some() || self.paths.data.join(name).exists();
         there && !self.ours.has(name)
     }
+}
+
+/// What to say of a database under the name of our own that is not ours.
+pub(super) fn not_our_record() -> Error {
+    let message = format!("the target holds a database {} which this program did not make", loaded::DATABASE);
+    Error::new(Kind::Usage, message).hint(
+        "this program keeps its own record in a database of that name; copy this one under another name, then drop it",
+    )
+}
+
+/// What to say of databases that no restore has made.
+pub(super) fn not_restored(foreign: &[&str]) -> Error {
+    let message = match *foreign {
+        [name] => format!("the target holds a database {name} which was not restored by this program"),
+        _ => format!("the target holds databases which were not restored by this program: {}", foreign.join(", ")),
+    };
+    Error::new(Kind::Usage, message).hint("if they may be replaced, give --first-restore once; is --target right?")
 }
 
 /// Whether the server answers a ping. One that answers in a way that waiting does not mend, such as being too old, is an

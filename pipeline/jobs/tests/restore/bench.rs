@@ -10,7 +10,7 @@ use archive::{Calendar, ContainerPattern, Date, names};
 use chrono::{DateTime, NaiveTime, Utc};
 use influx::Influx;
 use influx::metastore::Data;
-use jobs::restore::{self, Config, Directories, Outcome, Prove};
+use jobs::restore::{self, Config, Directories, Mode, Outcome, Prove};
 use jobs::{Error, Interrupt, Place, backup};
 use serde_json::Value;
 use store::{Folder, Store, StoreExt};
@@ -80,6 +80,7 @@ impl Bench {
             date: Date::Yesterday.into(),
             then: None,
             databases: Vec::new(),
+            mode: Mode::Offline,
             wait: None,
             first_restore: false,
             recovery: None,

@@ -8,6 +8,8 @@ mod damage;
 mod days;
 mod failures;
 mod interruptions;
+mod online;
+mod online_failures;
 mod permission;
 mod proof;
 mod prove_only;

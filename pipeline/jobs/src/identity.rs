@@ -1,8 +1,8 @@
-//! Whether the two addresses of the source lead to one server.
+//! Whether the two addresses of an InfluxDB lead to one server.
 //!
 //! Shards come from the snapshot service and everything else from HTTP, and nothing in either protocol names the server.
-//! An address that was forgotten when the other one was changed would back up another server than the one that is
-//! named. So what both tell must agree: the databases, the policies of the wanted ones, and their shards.
+//! An address that was forgotten when the other one was changed would back up, or drop, what is on another server than
+//! the one that is named. So what both tell must agree: the databases, the policies of the wanted ones, and their shards.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -24,8 +24,8 @@ struct View {
     shards: BTreeSet<u64>,
 }
 
-/// Gives the metastore, once both addresses tell the same.
-pub(super) async fn metastore(influx: &Influx, wanted: &[String]) -> Result<Framed, Error> {
+/// Gives the metastore, once both addresses tell the same; `flags` are those that name them.
+pub(crate) async fn metastore(influx: &Influx, wanted: &[String], flags: &str) -> Result<Framed, Error> {
     let mut difference = String::new();
     for _ in 0..TRIES {
         let over_http = View::over_http(influx, wanted).await?;
@@ -41,7 +41,7 @@ pub(super) async fn metastore(influx: &Influx, wanted: &[String]) -> Result<Fram
         Kind::Usage,
         format!("{url} and the snapshot service at {address} are not one server: {difference}"),
     )
-    .hint("--source and --snapshot-addr must name the same InfluxDB"))
+    .hint(format!("{flags} must name the same InfluxDB")))
 }
 
 impl View {

@@ -1,0 +1,176 @@
+//! A restore over the wire: the target runs all the while, and may be on another machine.
+//!
+//! Its snapshot service makes a database only where there is none of the name, and says neither why it refuses nor whether
+//! it has taken a shard. So the old databases are dropped first, once the whole night lies checked in the spool, and what
+//! was sent is asked for afterwards. There is nothing to go back to: from the drop on the target remembers that these
+//! databases are a restore's, and has no loaded record, until a run has come to its end. The next run begins anew.
+
+mod claim;
+mod import;
+mod upload;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use influx::Influx;
+use influx::metastore::{Data, merge};
+
+use super::download::StagedShard;
+use super::ours::Ours;
+use super::place::Placed;
+use super::prove;
+use super::selection::Selection;
+use super::target::{not_our_record, not_restored};
+use super::way::Exchanged;
+use super::{Config, unless};
+use crate::{Error, Event, Kind, Progress, identity, loaded};
+use claim::Claim;
+
+/// The target as it was found.
+#[derive(Debug)]
+pub(super) struct Online {
+    metastore: Data,
+    data_directory: String,
+    /// The databases that restores have made there.
+    ours: Ours,
+}
+
+impl Online {
+    /// Asks the target over both of its ports, and whether this night may and can be restored onto it.
+    ///
+    /// # Errors
+    ///
+    /// [`Kind::Usage`] when it may or can not.
+    pub(super) async fn find(config: &Config, influx: &Influx, selection: &Selection) -> Result<Online, Error> {
+        check_files(selection)?;
+        influx.ping().await?;
+        let wanted = [selection.databases.as_slice(), &[loaded::DATABASE.to_owned()]].concat();
+        let metastore = identity::metastore(influx, &wanted, "--target and --target-snapshot-addr").await?.data;
+        let data_directory = influx.diagnostics().await?.data_dir.unwrap_or_default();
+        let ours = Ours::recall(loaded::memory(influx).await?.as_ref(), &metastore)?;
+        // What an earlier version has restored with the server stopped stands in its record alone.
+        let recorded = loaded::read(influx).await?.map(|loaded| loaded.databases).unwrap_or_default();
+        let online = Online { ours: ours.with(recorded), metastore, data_directory };
+        if online.metastore.database(loaded::DATABASE).is_some() && !loaded::is_ours(influx).await? {
+            return Err(not_our_record());
+        }
+        online.admit(selection, config.first_restore)?;
+        Ok(online)
+    }
+
+    fn admit(&self, selection: &Selection, first_restore: bool) -> Result<(), Error> {
+        let id = &selection.manifest.source.cluster_id;
+        if self.metastore.cluster_id.to_string() == *id {
+            let message = format!("the target has the cluster id of the backup's source, {id}");
+            return Err(Error::new(Kind::Usage, message).hint(
+                "--target must name the intermediary, production is never restored onto; a copy of production gets an id of its own from a restore with --mode offline",
+            ));
+        }
+        let is_foreign = |name: &&str| self.metastore.database(name).is_some() && !self.ours.has(name);
+        let foreign: Vec<&str> = selection.databases.iter().map(String::as_str).filter(is_foreign).collect();
+        if foreign.is_empty() || first_restore { Ok(()) } else { Err(not_restored(&foreign)) }
+    }
+
+    /// Drops the old databases, makes the new ones, fills their shards and asks for each of them.
+    ///
+    /// # Errors
+    ///
+    /// Once the drop has begun, the error says what the target lacks.
+    pub(super) async fn exchange(
+        &self,
+        config: &Config,
+        influx: &Influx,
+        selection: &Selection,
+        staged: Vec<StagedShard>,
+        progress: &dyn Progress,
+    ) -> Result<Exchanged, Error> {
+        let databases = &selection.databases;
+        staged.iter().try_for_each(|shard| {
+            let names = shard.files.iter().filter_map(|file| file.path.file_name()?.to_str());
+            check_names(names, &shard.record.database, &shard.record.retention_policy, shard.record.shard_id)
+        })?;
+        progress.report(Event::Step("claiming the target"));
+        let ours = self.ours.clone().still_in(&self.metastore).with(databases.iter().cloned());
+        let claim = unless(&config.interrupt, Claim::make(influx, ours, &self.metastore)).await?;
+        let replaced = unless(&config.interrupt, self.replace(config, influx, selection, staged, &claim, progress));
+        replaced.await.map_err(|error| {
+            let names = databases.join(", ");
+            let hint = "mend the cause, then run the same command again: it begins anew, and completes it";
+            let hint = error.hint_text().map_or(hint.to_owned(), |first| format!("{first}; {hint}"));
+            let message = format!("{error}; until a restore is completed, {names} on the target cannot be relied on");
+            Error::new(Kind::Failed, message).hint(hint)
+        })
+    }
+
+    async fn replace(
+        &self,
+        config: &Config,
+        influx: &Influx,
+        selection: &Selection,
+        staged: Vec<StagedShard>,
+        claim: &Claim,
+        progress: &dyn Progress,
+    ) -> Result<Exchanged, Error> {
+        progress.report(Event::Step("exchanging the databases"));
+        let stored = selection.shard_ids();
+        let mut differences = BTreeSet::new();
+        let mut ids = BTreeMap::new();
+        loaded::withdraw(influx).await?;
+        for name in &selection.databases {
+            influx.drop_database(name).await?;
+        }
+        for name in &selection.databases {
+            let excerpt = merge::excerpt(&selection.metastore, name, &stored).map_err(|error| {
+                Error::new(Kind::Failed, format!("cannot take {name} out of its metastore: {error}"))
+            })?;
+            ids.extend(import::database(influx, name, &excerpt).await?);
+            differences.extend(excerpt.differences.iter().map(ToString::to_string));
+        }
+        let place = |shard: &StagedShard| Placed::of(&shard.record, shard.witnesses.clone(), &ids);
+        let placed = staged.iter().map(place).collect::<Result<Vec<_>, _>>()?;
+
+        progress.report(Event::Step("sending the shards"));
+        upload::all(influx, &staged, &placed, config.parallel, progress).await?;
+
+        progress.report(Event::Step("asking every shard"));
+        let cluster_id = self.metastore.cluster_id;
+        let proven = prove::all(influx, cluster_id, &selection.databases, &placed, config.parallel).await?;
+        upload::check(influx, &staged, &placed).await?;
+        claim.check(influx).await?;
+        Ok(Exchanged {
+            proven,
+            cluster_id,
+            data_directory: self.data_directory.clone(),
+            differences: differences.into_iter().collect(),
+            ours: None,
+            aside: None,
+        })
+    }
+}
+
+/// That the snapshot service takes all files of the night.
+///
+/// # Errors
+///
+/// [`Kind::Usage`] for a shard with a tombstone, which the service would leave out in silence.
+fn check_files(selection: &Selection) -> Result<(), Error> {
+    selection.shards.iter().try_for_each(|(_, shard)| {
+        let names = shard.files.iter().map(|file| file.name.as_str());
+        check_names(names, &shard.database, &shard.retention_policy, shard.shard_id)
+    })
+}
+
+fn check_names<'a>(
+    names: impl IntoIterator<Item = &'a str>,
+    database: &str,
+    policy: &str,
+    shard: u64,
+) -> Result<(), Error> {
+    let Some(name) = names.into_iter().find(|name| !name.ends_with(".tsm")) else { return Ok(()) };
+    let what = match name.ends_with(".tombstone") {
+        true => "has deleted points, which would come back".to_owned(),
+        false => format!("has a file {name}, which would be left out"),
+    };
+    let message = format!("the night cannot be restored over the wire: shard {shard} of {database}.{policy} {what}");
+    Err(Error::new(Kind::Usage, message)
+        .hint("nothing was changed; run it on the machine of the target with --mode offline"))
+}
