@@ -282,12 +282,14 @@ pub(super) fn make_staged(paths: &Paths, owner: Owner) -> Result<PathBuf, Error>
     Ok(folder)
 }
 
-/// Removes what was downloaded into the data directory, and our folder, if no interrupted run needs it.
+/// Removes what was downloaded into the data directory, and our folders, if no interrupted run needs them: without a
+/// journal, what lies aside is what a run was removing when it was cut off.
 pub(super) fn remove_staged(paths: &Paths) -> Result<(), Error> {
     files::remove(&paths.data.join(FOLDER).join("staged"))?;
     if journal_file(paths).exists() {
         return Ok(());
     }
+    files::remove(&paths.wal.join(FOLDER))?;
     files::remove(&paths.data.join(FOLDER))
 }
 
@@ -477,6 +479,22 @@ mod tests {
         aside.metastore_taken_back().unwrap();
         recover(&paths).unwrap();
         assert_eq!(state(&paths), OLD);
+    }
+
+    #[test]
+    fn what_a_run_was_removing_when_it_was_cut_off_is_not_in_the_way_of_the_next() {
+        let (_root, paths) = old_state();
+        let first = exchange(&paths, false);
+        // The journal goes first, and then the run is killed.
+        files::remove(&journal_file(&paths)).unwrap();
+        drop(first);
+        remove_staged(&paths).unwrap();
+        recover(&paths).unwrap();
+        for folder in ["a", "nightshard"] {
+            fs::create_dir(paths.wal.join(folder)).unwrap();
+        }
+        exchange(&paths, false).put_back().unwrap();
+        assert_eq!(fs::read_to_string(paths.data.join("a/file")).unwrap(), "new");
     }
 
     #[test]
