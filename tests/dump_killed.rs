@@ -10,13 +10,10 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use night::{Place, read_all, succeed};
+use night::{Place, kill_after, kills, read_all, succeed};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use test_support::Influxd;
-
-/// Moments at which the dump is killed.
-const KILLS: u32 = 36;
 
 /// 2016-06-11 00:00 in Berlin, in seconds.
 const MIDNIGHT: i64 = 1_465_596_000;
@@ -82,19 +79,6 @@ fn dump(place: &Place, intermediary: &Influxd, day: &str) -> Command {
     dump
 }
 
-/// Starts the command and kills it at one of many moments of its run, which takes `whole` when it is left alone. Returns
-/// whether it was still under way.
-fn kill(mut command: Command, whole: Duration, moment: u32) -> bool {
-    let mut child = command.spawn().unwrap();
-    let moment = whole.mul_f64(0.2 + 0.9 * f64::from(moment) / f64::from(KILLS / 2));
-    let begun = Instant::now();
-    while begun.elapsed() < moment {
-        std::thread::yield_now();
-    }
-    let _ = child.kill();
-    child.wait().unwrap().code().is_none()
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dump_that_is_killed_at_any_moment_is_whole_after_the_next_run() {
     let place = Place::folder();
@@ -102,13 +86,15 @@ async fn a_dump_that_is_killed_at_any_moment_is_whole_after_the_next_run() {
     load(&place, &production, &intermediary, "2016-06-11").await;
     let archive = place.path("archive");
     let first = || dump(&place, &intermediary, "2016-06-11");
-    let mut killed = 0;
+    // Half of the kills for each of two runs, at moments from before the work begins until after its end.
+    let (moments, mut killed) = (kills(36) / 2, 0);
+    let at = |whole: Duration, moment: u32| whole.mul_f64(0.2 + 0.9 * f64::from(moment) / f64::from(moments));
     tokio::task::block_in_place(|| {
         let begun = Instant::now();
         assert!(first().status().unwrap().success());
         let whole = begun.elapsed();
-        for moment in 0..KILLS / 2 {
-            killed += u32::from(kill(first(), whole, moment));
+        for moment in 0..moments {
+            killed += u32::from(kill_after(first(), at(whole, moment)));
             assert!(first().status().unwrap().success());
             assert_eq!(values(&archive), (0..SECONDS).collect::<Vec<_>>(), "after kill {moment}");
         }
@@ -131,17 +117,17 @@ async fn a_dump_that_is_killed_at_any_moment_is_whole_after_the_next_run() {
         assert_eq!(second().status().unwrap().code(), Some(3));
         let whole = begun.elapsed();
         assert_eq!(values(&archive), expected);
-        for moment in 0..KILLS / 2 {
+        for moment in 0..moments {
             for (name, bytes) in &kept {
                 std::fs::write(archive.join(name), bytes).unwrap();
             }
-            killed += u32::from(kill(second(), whole, moment));
+            killed += u32::from(kill_after(second(), at(whole, moment)));
             let code = second().status().unwrap().code();
             assert!(matches!(code, Some(0 | 3)), "the run after kill {moment} ended with {code:?}");
             assert_eq!(values(&archive), expected, "after kill {moment}");
         }
     });
-    assert!(killed >= KILLS / 2, "only {killed} runs were still under way when they were killed");
+    assert!(killed >= moments, "only {killed} runs were still under way when they were killed");
     assert_eq!(std::fs::read_dir(place.path("spool")).unwrap().count(), 0);
 }
 

@@ -12,13 +12,11 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use night::{Place, read_all, succeed};
+use chrono::{Days, NaiveDate};
+use night::{Place, kill_after, kills, read_all, succeed};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use test_support::{Influxd, temp_dir};
-
-/// How many runs are killed.
-const KILLS: u32 = 30;
 
 /// Shards of a day, with values that do not shrink away.
 async fn fill(influxd: &Influxd, shards: i64) {
@@ -89,19 +87,15 @@ async fn a_backup_that_is_killed_at_any_moment_is_completed_by_the_same_command(
     let length = begun.elapsed();
     assert_whole(&place, "2016-05-31", &stock);
 
-    let (mut killed, mut resumed) = (0, 0);
-    for number in 0..3 * KILLS {
-        if killed == KILLS {
+    let (kills, mut killed, mut resumed) = (kills(30), 0, 0);
+    for number in 0..3 * kills {
+        if killed == kills {
             break;
         }
-        let day = format!("2016-{:02}-{:02}", 6 + number / 30, 1 + number % 30);
-        let mut command = backup(&place, &production, &day);
-        let mut run = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        // The moment is what is being tested, so it is a matter of time here, and of nothing that could be waited for.
-        tokio::time::sleep(length * (number % KILLS) / KILLS + Duration::from_micros(u64::from(number) * 137)).await;
-        let alive = run.try_wait().unwrap().is_none();
-        run.kill().unwrap();
-        run.wait().unwrap();
+        let first = NaiveDate::from_ymd_opt(2016, 6, 1).unwrap();
+        let day = (first + Days::new(number.into())).to_string();
+        let moment = length * (number % kills) / kills + Duration::from_micros(u64::from(number) * 137);
+        let alive = kill_after(backup(&place, &production, &day), moment);
         let outcome = succeed(backup(&place, &production, &day)).await;
         assert_whole(&place, &day, &stock);
         killed += u32::from(alive);
@@ -109,7 +103,7 @@ async fn a_backup_that_is_killed_at_any_moment_is_completed_by_the_same_command(
             outcome["already_sealed"] == false && outcome["sent_bytes"].as_u64() < outcome["bytes"].as_u64();
         resumed += u32::from(is_resumed);
     }
-    assert_eq!(killed, KILLS, "too many runs had ended before they could be killed");
+    assert_eq!(killed, kills, "too many runs had ended before they could be killed");
     assert!(resumed > 0, "no run was killed between its first upload and its seal");
 }
 

@@ -8,7 +8,8 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 use test_support::{Influxd, TempDir, keystone, random_name, temp_dir, tempauth};
 
@@ -160,5 +161,25 @@ pub(crate) async fn succeed(command: Command) -> serde_json::Value {
     assert!(output.status.success(), "{text} ended with {}:\n{stderr}", output.status);
     serde_json::from_slice(&output.stdout).unwrap_or_else(|error| {
         panic!("{text} printed no JSON ({error}): {}\n{stderr}", String::from_utf8_lossy(&output.stdout))
+    })
+}
+
+/// How many runs a test kills: more than `usual` where `NIGHTSHARD_TEST_KILLS` says so.
+pub(crate) fn kills(usual: u32) -> u32 {
+    std::env::var("NIGHTSHARD_TEST_KILLS").map_or(usual, |text| text.parse().unwrap())
+}
+
+/// Starts a command and kills it by SIGKILL after a time. Whether it was still under way.
+///
+/// The moment is what is tested, so it is a matter of time here, and of nothing that could be waited for.
+pub(crate) fn kill_after(mut command: Command, moment: Duration) -> bool {
+    tokio::task::block_in_place(|| {
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let begun = Instant::now();
+        while begun.elapsed() < moment {
+            std::thread::yield_now();
+        }
+        let _ = child.kill();
+        child.wait().unwrap().code().is_none()
     })
 }

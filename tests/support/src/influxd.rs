@@ -319,8 +319,9 @@ impl Influxd {
         };
         // One that has ended, but for which nobody has waited yet, is a zombie: state Z after the name in brackets. So is
         // one whose first thread has ended, but then others still hold its ports and files: they stand under task.
+        // One command at a time, as systemd sees to it: whoever ran one may have been killed while it goes on.
         let head = format!(
-            "#!/bin/sh\nset -eu\npid=$(cat {directory}/influxd.pid 2>/dev/null || echo none)\n\
+            "#!/bin/sh\nset -eu\nexec 9>{directory}/influxd.lock\nflock 9\npid=$(cat {directory}/influxd.pid 2>/dev/null || echo none)\n\
              alive() {{ [ -e \"/proc/$pid/stat\" ] && {{ ! grep -q ') Z ' \"/proc/$pid/stat\" || \
              [ \"$(echo /proc/$pid/task/*)\" != \"/proc/$pid/task/$pid\" ]; }}; }}\n"
         );
@@ -332,7 +333,7 @@ impl Influxd {
             )
         };
         let start = format!(
-            "{head}! alive || exit 0\necho '{START_MARK}' >>{directory}/influxd.log\n{server} </dev/null >>{directory}/influxd.log 2>&1 &\necho $! >{directory}/influxd.pid\n"
+            "{head}! alive || exit 0\necho '{START_MARK}' >>{directory}/influxd.log\n{server} </dev/null >>{directory}/influxd.log 2>&1 9>&- &\necho $! >{directory}/influxd.pid\n"
         );
         for (name, text) in [("start", start), ("stop", end("TERM")), ("kill", end("KILL"))] {
             write_executable(&self.script(name), &text);
