@@ -17,6 +17,9 @@ struct Restore {
     /// A database; repeat it for several [default: all of the night]
     #[arg(long, value_name = "NAME")]
     database: Vec<String>,
+    /// Another name for the night's only database, or the one that is named: beside what is there under its own
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["disaster_recovery", "prove_only"])]
+    new_database: Option<String>,
     /// By which way: offline stops the target and exchanges its files, on its own machine; online sends the night to its
     /// snapshot service while it runs, from anywhere
     #[arg(long, value_name = "WAY", default_value = "offline")]
@@ -72,6 +75,8 @@ impl Door for Restore {
       does the intermediary still hold all of last night?
   nightshard-restore --mode online --target http://influx2:8086 --target-snapshot-addr influx2:8088
       onto another machine's InfluxDB, which goes on running
+  nightshard-restore --date 2016-06-04 --database sensu_db --new-database sensu_last_week
+      a database of an older night, beside the newest one
   nightshard-restore --disaster-recovery --date 2016-06-11
       production was lost and influxd is started empty: see docs/disaster-recovery.md";
 
@@ -88,6 +93,7 @@ impl Door for Restore {
             date: self.date,
             then: self.then,
             databases: self.database,
+            new_database: self.new_database,
             mode: self.mode.into(),
             wait: self.wait,
             first_restore: self.first_restore,

@@ -19,6 +19,9 @@ const RECORD: &str = "loaded";
 /// The measurement of what restores remember.
 const MEMORY: &str = "restored";
 
+/// The measurement of the records of copies.
+const COPIES: &str = "copied";
+
 /// What is loaded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LoadedNight {
@@ -55,6 +58,76 @@ pub async fn read(influx: &Influx) -> Result<Option<LoadedNight>, Error> {
     Ok(Some(LoadedNight { container, manifest_sha256, databases }))
 }
 
+/// A night's database that was restored under another name, beside whatever else is loaded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Copied {
+    /// Its name.
+    pub name: String,
+    /// Its name in the night.
+    pub stored: String,
+    /// The night's container.
+    pub container: String,
+    /// SHA-256 of its manifest, in hex.
+    pub manifest_sha256: String,
+}
+
+impl From<Copied> for LoadedNight {
+    fn from(copy: Copied) -> LoadedNight {
+        let Copied { name, container, manifest_sha256, .. } = copy;
+        LoadedNight { container, manifest_sha256, databases: vec![name] }
+    }
+}
+
+/// The copies that the server has.
+///
+/// # Errors
+///
+/// When the server does not answer, or a record cannot be read.
+pub async fn copies(influx: &Influx) -> Result<Vec<Copied>, Error> {
+    let columns = ["name", "stored", "container", "manifest_sha256"];
+    let select = format!(r#"SELECT "name", "stored", "container", "manifest_sha256" FROM "{COPIES}""#);
+    let answer = match influx.statement(Some(DATABASE), &select).await {
+        Ok(answer) => answer,
+        Err(influx::Error::UnknownDatabase { .. }) => return Ok(Vec::new()),
+        Err(error) => return Err(error.into()),
+    };
+    let Some(series) = answer.first() else { return Ok(Vec::new()) };
+    let mut copies = Vec::new();
+    for row in 0..series.values.len() {
+        let text = |column| series.column(column).nth(row).and_then(Value::as_str).map(str::to_owned);
+        let [Some(name), Some(stored), Some(container), Some(manifest_sha256)] = columns.map(text) else {
+            return Err(unreadable("a copy lacks a field"));
+        };
+        copies.push(Copied { name, stored, container, manifest_sha256 });
+    }
+    Ok(copies)
+}
+
+/// Writes the record of a copy; the database must exist.
+pub(crate) async fn write_copy(influx: &Influx, copy: &Copied) -> Result<(), Error> {
+    let Copied { name, stored, container, manifest_sha256 } = copy;
+    let [text, stored, container, manifest_sha256] = [name, stored, container, manifest_sha256].map(|text| field(text));
+    let line = format!(
+        "{COPIES},copy={} name={text},stored={stored},container={container},manifest_sha256={manifest_sha256} 0",
+        tag(name)
+    );
+    Ok(influx.write(DATABASE, None, &line).await?)
+}
+
+/// Takes the records of these copies away.
+pub(crate) async fn withdraw_copies(influx: &Influx, names: &[String]) -> Result<(), Error> {
+    for name in names {
+        let drop = format!(r#"DROP SERIES FROM "{COPIES}" WHERE "copy" = '{}'"#, tag(name));
+        influx.statement(Some(DATABASE), &drop).await?;
+    }
+    Ok(())
+}
+
+/// A name as a tag whose text needs no escaping.
+fn tag(name: &str) -> String {
+    hex::encode(name)
+}
+
 /// What the target keeps for restores over the wire, which do not see its files.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Memory {
@@ -68,7 +141,7 @@ pub(crate) struct Memory {
 pub(crate) async fn is_ours(influx: &Influx) -> Result<bool, Error> {
     let answer = influx.statement(Some(DATABASE), "SHOW MEASUREMENTS").await?;
     let names: Vec<&str> = answer.iter().flat_map(|series| series.column("name")).filter_map(Value::as_str).collect();
-    Ok(names.is_empty() || names.iter().any(|name| [RECORD, MEMORY].contains(name)))
+    Ok(names.is_empty() || names.iter().any(|name| [RECORD, MEMORY, COPIES].contains(name)))
 }
 
 /// What the target remembers; `None` when there is nothing.

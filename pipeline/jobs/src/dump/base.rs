@@ -2,14 +2,16 @@
 
 use std::time::{Duration, Instant};
 
+use archive::manifest::Content;
 use archive::{BackupManifest, Night, NightState, Window};
 use chrono::{DateTime, Utc};
 use influx::Influx;
 use store::Store;
 
 use super::Config;
+use crate::loaded::{self, LoadedNight};
 use crate::wait::{self, Told};
-use crate::{Error, Event, Kind, Lock, Progress, loaded, lock};
+use crate::{Error, Event, Kind, Lock, Progress, lock};
 
 /// How often it is looked whether the night has been loaded.
 const POLL: Duration = Duration::from_secs(2);
@@ -40,6 +42,9 @@ impl Base {
         progress: &dyn Progress,
     ) -> Result<Base, Error> {
         let zone = config.calendar.time_zone;
+        if let Some(copied) = copied(config.database.as_deref(), store, influx, night).await {
+            return Ok(Base::Night(Box::new(wait::in_time_zone(copied, zone)?)));
+        }
         if let Some(later) = later(store, influx, night).await {
             return Ok(Base::Night(Box::new(wait::in_time_zone(later, zone)?)));
         }
@@ -155,7 +160,12 @@ impl Base {
     pub(super) async fn check(&self, influx: &Influx, database: &str) -> Result<(), Error> {
         let Base::Night(night) = self else { return Ok(()) };
         let container = &night.document.container;
-        let holds = match loaded::read(influx).await? {
+        let copy = loaded::copies(influx).await?.into_iter().find(|copy| copy.name == database);
+        let found = match copy.map(LoadedNight::from) {
+            Some(copy) => Some(copy),
+            None => loaded::read(influx).await?,
+        };
+        let holds = match found {
             None => "no night, or one that is being restored".to_owned(),
             Some(found) if found.container != *container => format!("the night {}", found.container),
             Some(found) if found.manifest_sha256 != night.sha256 => format!("another backup of {container}"),
@@ -167,6 +177,33 @@ impl Base {
         let url = influx.url();
         Err(Error::new(Kind::Passing, format!("cannot dump from {container}: {url} holds {holds}"))
             .hint("run nightshard-restore for this night first, or wait for it with --wait"))
+    }
+}
+
+/// The sealed night from which a database of this name was restored under it, when its day is that of `night` or a later one.
+/// The database has that name in it, as if it had been backed up so.
+async fn copied(
+    database: Option<&str>,
+    store: &dyn Store,
+    influx: &Influx,
+    night: &Night,
+) -> Option<archive::Loaded<BackupManifest>> {
+    let copies = loaded::copies(influx).await.ok()?;
+    let copy = copies.into_iter().find(|copy| Some(copy.name.as_str()) == database)?;
+    match archive::night_state(store, &copy.container).await {
+        Ok(NightState::Ready(mut held)) if held.sha256 == copy.manifest_sha256 && held.document.night >= night.day => {
+            held.document.databases = vec![copy.name.clone()];
+            held.document.objects.retain_mut(|object| match &mut object.content {
+                Content::Shard(shard) if shard.database == copy.stored => {
+                    copy.name.clone_into(&mut shard.database);
+                    true
+                }
+                Content::Shard(_) => false,
+                Content::Meta => true,
+            });
+            Some(*held)
+        }
+        _ => None,
     }
 }
 
@@ -187,7 +224,7 @@ async fn later(store: &dyn Store, influx: &Influx, night: &Night) -> Option<arch
 
 #[cfg(test)]
 mod tests {
-    use archive::manifest::{Content, ShardRecord, Source, StoredObject, Writer};
+    use archive::manifest::{ShardRecord, Source, StoredObject, Writer};
 
     use super::*;
 

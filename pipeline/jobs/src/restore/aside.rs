@@ -35,6 +35,9 @@ struct Journal {
     container: String,
     /// The databases that are replaced, the one of the loaded record among them.
     databases: Vec<String>,
+    /// What the only database is called in the night, if that is not the same.
+    #[serde(default)]
+    stored_as: Option<String>,
     /// What a recovery brings: nothing that was there is replaced, and nothing of it may be replaced later.
     #[serde(default)]
     recovered: Option<Recovered>,
@@ -44,6 +47,14 @@ struct Journal {
     written: bool,
     /// The directories, in the order in which they are moved.
     moves: Vec<Move>,
+}
+
+impl Journal {
+    /// Counts what is being restored as ours.
+    fn with_databases(&self, ours: Ours) -> Ours {
+        let stored = |name: &str| self.stored_as.clone().unwrap_or(name.to_owned());
+        self.databases.iter().fold(ours, |ours, name| ours.with(name, &stored(name)))
+    }
 }
 
 /// What a recovery brings.
@@ -75,6 +86,8 @@ pub(super) struct Exchange {
     pub(super) container: String,
     /// The databases whose directories give way, in this order.
     pub(super) databases: Vec<String>,
+    /// What the only one is called in the night, if that is not the same.
+    pub(super) stored_as: Option<String>,
     /// Whether they are deleted at once.
     pub(super) drop_first: bool,
     /// What a recovery brings.
@@ -112,7 +125,7 @@ impl Aside {
     ///
     /// When one cannot be moved; those that were moved before are back then.
     pub(super) fn set(paths: &Paths, owner: Owner, exchange: Exchange) -> Result<Aside, Error> {
-        let Exchange { container, databases, drop_first, recovered } = exchange;
+        let Exchange { container, databases, stored_as, drop_first, recovered } = exchange;
         let mut moves = Vec::new();
         for name in &databases {
             for (directory, kind) in [(&paths.data, "data"), (&paths.wal, "wal")] {
@@ -130,7 +143,7 @@ impl Aside {
                 owner.make(&folder)?;
             }
         }
-        let journal = Journal { container, databases, recovered, metastores: None, written: false, moves };
+        let journal = Journal { container, databases, stored_as, recovered, metastores: None, written: false, moves };
         let aside = Aside { paths: paths.clone(), journal };
         aside.save()?;
         match aside.move_all() {
@@ -217,10 +230,10 @@ impl Aside {
     }
 }
 
-/// The databases that an earlier run, which was cut off between setting aside and its end, was replacing.
-pub(super) fn interrupted(paths: &Paths) -> Result<Vec<String>, Error> {
+/// With the databases that an earlier run, which was cut off between setting aside and its end, was replacing.
+pub(super) fn with_interrupted(paths: &Paths, ours: Ours) -> Result<Ours, Error> {
     let journal = read_journal(paths)?.filter(|journal| journal.recovered.is_none());
-    Ok(journal.map(|journal| journal.databases).unwrap_or_default())
+    Ok(journal.map_or(ours.clone(), |journal| journal.with_databases(ours)))
 }
 
 /// What an earlier recovery was bringing when it was cut off.
@@ -267,7 +280,8 @@ pub(super) fn recover(paths: &Paths) -> Result<Option<Aside>, Error> {
     if aside.journal.recovered.is_some() {
         return Ok(Some(aside));
     }
-    Ours::add(paths, &read_metastore(paths)?, &aside.journal.databases)?;
+    let metastore = read_metastore(paths)?;
+    Ours::add(paths, &metastore, &aside.journal.with_databases(Ours::none(&metastore)))?;
     aside.discard()?;
     Ok(None)
 }
@@ -376,7 +390,8 @@ mod tests {
     fn exchange(paths: &Paths, drop_first: bool) -> Aside {
         let databases = ["nightshard", "a", "b", "c"].map(str::to_owned).to_vec();
         let owner = Owner::of(&paths.data).unwrap();
-        let exchange = Exchange { container: "2016-06-11".to_owned(), databases, drop_first, recovered: None };
+        let container = "2016-06-11".to_owned();
+        let exchange = Exchange { container, databases, stored_as: None, drop_first, recovered: None };
         let aside = Aside::set(paths, owner, exchange).unwrap();
         for name in ["a", "b", "c"] {
             fs::create_dir(paths.data.join(name)).unwrap();
@@ -417,7 +432,8 @@ mod tests {
                     fs::rename(aside, place).unwrap();
                 }
             }
-            assert_eq!(interrupted(&paths).unwrap(), ["nightshard", "a", "b", "c"]);
+            let ours = with_interrupted(&paths, Ours::none(&old_metastore())).unwrap();
+            assert!(["nightshard", "a", "b", "c"].iter().all(|name| ours.has(name, name)));
             recover(&paths).unwrap();
             assert_eq!(state(&paths), OLD, "after {cut} directories");
         }
@@ -432,9 +448,10 @@ mod tests {
         recover(&paths).unwrap();
         assert_eq!(state(&paths), NEW, "cut off before it was said");
         let ours = Ours::read(&paths, &new_metastore()).unwrap();
-        assert!(["nightshard", "a", "b", "c"].iter().all(|name| ours.has(name)) && !ours.has("other"));
+        assert!(["nightshard", "a", "b", "c"].iter().all(|name| ours.has(name, name)));
+        assert!(!ours.has("other", "other") && !ours.has("a", "b"));
         let other_server = Data { cluster_id: 8, ..new_metastore() };
-        assert!(!Ours::read(&paths, &other_server).unwrap().has("a"));
+        assert!(!Ours::read(&paths, &other_server).unwrap().has("a", "a"));
 
         let (_root, paths) = old_state();
         let mut aside = exchange(&paths, false);
@@ -445,7 +462,7 @@ mod tests {
         recover(&paths).unwrap();
         assert_eq!(state(&paths), NEW);
         let ours = Ours::read(&paths, &since).unwrap();
-        assert!(ours.has("b") && !ours.has("a"), "what does not exist is forgotten");
+        assert!(ours.has("b", "b") && !ours.has("a", "a"), "what does not exist is forgotten");
     }
 
     #[test]

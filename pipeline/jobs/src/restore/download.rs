@@ -164,7 +164,9 @@ impl Staging {
         let mut shards: Vec<_> = selection.shards.iter().collect();
         shards.sort_by_key(|(object, _)| Reverse(object.bytes));
         let downloads = shards.into_iter().map(|(object, record)| async move {
-            let staged = self.fetch(store.as_ref(), container, object, record, stop, progress.as_ref()).await?;
+            let stored = selection.stored_name(&record.database);
+            let staged =
+                self.fetch(store.as_ref(), container, stored, (object, record), stop, progress.as_ref()).await?;
             progress.report(Event::Done { name: &object.name, bytes: object.bytes });
             Ok(staged)
         });
@@ -196,12 +198,13 @@ impl Staging {
         &self,
         store: &dyn Store,
         container: &str,
-        object: &StoredObject,
-        record: &ShardRecord,
+        stored: &str,
+        (object, record): (&StoredObject, &ShardRecord),
         stop: &CancellationToken,
         progress: &dyn Progress,
     ) -> Result<StagedShard, Error> {
-        let first = match self.read(store.get_unchecked(container, &object.name), object, record, stop).await {
+        let shard = (object, record, stored);
+        let first = match self.read(store.get_unchecked(container, &object.name), shard, stop).await {
             Err(error) if error.kind() == Kind::Damage => error,
             other => return other,
         };
@@ -209,7 +212,7 @@ impl Staging {
             progress.report(Event::Warning(&format!("{first}; reading it again")));
             let folder = self.folder_of(record);
             files::blocking(move || files::remove(&folder)).await?;
-            match self.read(store.get(container, &object.name, None), object, record, stop).await {
+            match self.read(store.get(container, &object.name, None), shard, stop).await {
                 Err(error) if error.kind() == Kind::Damage => {}
                 other => return other,
             }
@@ -221,12 +224,11 @@ impl Staging {
         self.folder.join(record.shard_id.to_string())
     }
 
-    /// Reads a shard once.
+    /// Reads a shard once; `stored` is what its database is called in the night, and so in the tar.
     async fn read(
         &self,
         opened: impl Future<Output = Result<Download, store::Error>>,
-        object: &StoredObject,
-        record: &ShardRecord,
+        (object, record, stored): (&StoredObject, &ShardRecord, &str),
         stop: &CancellationToken,
     ) -> Result<StagedShard, Error> {
         let stopped = || Error::new(Kind::Failed, "another download has failed");
@@ -241,8 +243,9 @@ impl Staging {
         let (sender, receiver) = mpsc::channel(BATCHES_AHEAD);
         let unpacking = {
             let (folder, owner, stays) = (self.folder_of(record), self.owner, self.paths.is_some());
-            let (object, record) = (object.clone(), record.clone());
-            files::blocking(move || unpack(receiver, &object, record, folder, owner, stays))
+            let expected = format!("{stored}/{}/{}", record.retention_policy, record.shard_id);
+            let shard = (object.clone(), record.clone(), expected);
+            files::blocking(move || unpack(receiver, shard, folder, owner, stays))
         };
         let receiving = async move {
             let mut batch = Batch::default();
@@ -272,8 +275,7 @@ impl Drop for Staging {
 
 fn unpack(
     mut batches: mpsc::Receiver<Vec<Bytes>>,
-    object: &StoredObject,
-    record: ShardRecord,
+    (object, record, expected): (StoredObject, ShardRecord, String),
     folder: PathBuf,
     owner: Owner,
     stays: bool,
@@ -283,7 +285,6 @@ fn unpack(
         tsm::tar::Error::Io { operation, source } => Error::io(operation, &source),
         fault => damaged(&object.name, &fault.to_string()),
     };
-    let expected = format!("{}/{}/{}", record.database, record.retention_policy, record.shard_id);
     let mut unpacker = tsm::tar::Unpacker::new(&expected, &folder);
     let mut sha256 = Sha256::new();
     while let Some(batch) = batches.blocking_recv() {

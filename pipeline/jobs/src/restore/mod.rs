@@ -41,7 +41,6 @@ use influx::Influx;
 use serde::Serialize;
 use store::Store;
 
-use crate::loaded::{self, LoadedNight};
 use crate::{Error, Event, Interrupt, Lock, Place, Progress, clocks, lock, wait};
 pub use count::Prove;
 pub use days::run;
@@ -65,6 +64,8 @@ pub struct Config {
     pub then: Option<String>,
     /// The databases; none named means all of the night.
     pub databases: Vec<String>,
+    /// Another name for the only database, beside one that may be there under its own.
+    pub new_database: Option<String>,
     /// By which way the night gets into its place.
     pub mode: Mode,
     /// How long to wait for the night's backup.
@@ -191,7 +192,8 @@ async fn night(
 
     // 3. What is to be restored, and onto whom: is it the source, or a stranger?
     progress.report(Event::Step("looking at the night and the target"));
-    let selection = unless(interrupt, Selection::load(store.as_ref(), manifest, &config.databases)).await?;
+    let selection = Selection::load(store.as_ref(), manifest, &config.databases, config.new_database.as_deref());
+    let selection = unless(interrupt, selection).await?;
     let way = unless(interrupt, Way::find(&config, &influx, &selection, now)).await?;
 
     // 4. Everything onto the local disk, and checked; unless an earlier recovery has put it in place already.
@@ -200,28 +202,19 @@ async fn night(
     // 5. Only now: the old databases give way to the new ones, which have to prove themselves.
     let down = Instant::now();
     let exchanged = way.exchange(&config, &influx, &selection, shards, progress.as_ref()).await?;
-    let Exchanged { proven, cluster_id, data_directory, differences, ours, mut aside } = exchanged;
+    let Exchanged { proven, cluster_id, data_directory, mut differences, ours, copies, mut aside } = exchanged;
+    let renamed = selection.stored_as.as_ref().map(|stored| (stored, selection.databases.join(", ")));
+    differences.extend(renamed.map(|(stored, name)| format!("database {stored} is called {name}")));
     let host = proven.host.unwrap_or_else(|| config.place.host.clone());
     let (seconds_until_proven, seconds_down) = (begun.elapsed().as_secs_f64(), down.elapsed().as_secs_f64());
 
     // 6. The new state stands: what was set aside goes, and the records say what is there. By its journal a recovery that is
     // cut off goes on, so that stays until the end.
     progress.report(Event::Step("writing the records"));
-    let loaded = LoadedNight {
-        container: night.container.clone(),
-        manifest_sha256: selection.manifest_sha256.clone(),
-        databases: selection.databases.clone(),
-    };
     let mut failures = Vec::new();
     // A recovered server is nobody's intermediary.
     if config.recovery.is_none() {
-        let written = async {
-            loaded::write(&influx, &loaded, now).await?;
-            match ours {
-                Some(ours) => loaded::remember(&influx, &ours.memory("")?).await,
-                None => Ok(()),
-            }
-        };
+        let written = way::write_records(&influx, &selection, ours, &copies, now);
         let (discarded, written) = tokio::join!(way::discard(aside.take()), written);
         written.map_err(Error::after_changes)?;
         failures.extend(discarded.err().map(|error| error.to_string()));
@@ -231,7 +224,11 @@ async fn night(
     }
 
     // 7. The points are counted, and compared with what an earlier restore of this night onto this server had.
-    let (name, counting) = (names::restore_record(&night.container, &host), Instant::now());
+    let counting = Instant::now();
+    let name = match selection.stored_as {
+        None => names::restore_record(&night.container, &host),
+        Some(_) => names::restore_record(&night.container, &format!("{host}.{}", selection.databases.join("."))),
+    };
     let counted = count::all(&influx, &selection.databases, config.prove, config.parallel, progress.as_ref());
     let proof = unless(interrupt, counted).await.unwrap_or_else(|error| {
         failures.push(format!("cannot count the points: {error}"));

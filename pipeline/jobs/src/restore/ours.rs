@@ -3,7 +3,7 @@
 //! It stands in a file of its own beside the metastore, where it can be read while the server is down; and, since a restore
 //! over the wire sees no files, also in the target's database of the loaded record. What either knows holds.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::ErrorKind;
 use std::path::PathBuf;
@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::directories::Paths;
 use super::files;
+use super::selection::Selection;
 use super::target::meta_db;
 use crate::loaded::Memory;
 use crate::{Error, Kind};
@@ -28,6 +29,9 @@ pub(super) struct Ours {
     cluster_id: String,
     /// In byte order.
     databases: BTreeSet<String>,
+    /// Those of them that have another name than the night's database from which they were restored, and its name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    copies: BTreeMap<String, String>,
 }
 
 impl Ours {
@@ -65,9 +69,10 @@ impl Ours {
         })
     }
 
-    fn none(metastore: &Data) -> Ours {
+    /// Nothing is ours on the server with this metastore.
+    pub(super) fn none(metastore: &Data) -> Ours {
         let cluster_id = metastore.cluster_id.to_string();
-        Ours { format: FORMAT.to_owned(), cluster_id, databases: BTreeSet::new() }
+        Ours { format: FORMAT.to_owned(), cluster_id, databases: BTreeSet::new(), copies: BTreeMap::new() }
     }
 
     /// What is written there, if it is of the same server.
@@ -92,31 +97,45 @@ impl Ours {
         Ok(Memory { run: run.to_owned(), ours })
     }
 
-    /// All of them.
-    pub(super) fn names(&self) -> impl Iterator<Item = &String> {
-        self.databases.iter()
-    }
-
     /// Forgets those that the metastore does not have.
     pub(super) fn still_in(mut self, metastore: &Data) -> Ours {
         self.databases.retain(|name| metastore.database(name).is_some());
+        self.copies.retain(|name, _| metastore.database(name).is_some());
         self
     }
 
-    /// Whether we made this database.
-    pub(super) fn has(&self, database: &str) -> bool {
-        self.databases.contains(database)
+    /// Whether we made this database, from the night's database `stored`.
+    pub(super) fn has(&self, database: &str, stored: &str) -> bool {
+        self.databases.contains(database) && self.copies.get(database).map_or(database, String::as_str) == stored
     }
 
-    /// Counts these databases as ours for as long as this value lives.
-    pub(super) fn with(mut self, databases: impl IntoIterator<Item = String>) -> Ours {
-        self.databases.extend(databases);
+    /// Counts this database as ours, restored from the night's database `stored`, for as long as this value lives.
+    pub(super) fn with(mut self, database: &str, stored: &str) -> Ours {
+        self.databases.insert(database.to_owned());
+        self.copies.remove(database);
+        if database != stored {
+            self.copies.insert(database.to_owned(), stored.to_owned());
+        }
         self
     }
 
-    /// Remembers these databases as well, and forgets those that `metastore`, the target's present one, does not have.
-    pub(super) fn add(paths: &Paths, metastore: &Data, databases: &[String]) -> Result<Ours, Error> {
-        let ours = Ours::read(paths, metastore)?.with(databases.iter().cloned()).still_in(metastore);
+    /// Counts what is selected as ours.
+    pub(super) fn with_selected(self, selection: &Selection) -> Ours {
+        selection.databases.iter().fold(self, |ours, name| ours.with(name, selection.stored_name(name)))
+    }
+
+    /// What either knows of the same server.
+    pub(super) fn and(mut self, other: &Ours) -> Ours {
+        if self.cluster_id == other.cluster_id {
+            self.databases.extend(other.databases.iter().cloned());
+            self.copies.extend(other.copies.iter().map(|(name, stored)| (name.clone(), stored.clone())));
+        }
+        self
+    }
+
+    /// Remembers these as well, and forgets those that `metastore`, the target's present one, does not have.
+    pub(super) fn add(paths: &Paths, metastore: &Data, more: &Ours) -> Result<Ours, Error> {
+        let ours = Ours::read(paths, metastore)?.and(more).still_in(metastore);
         let file = file(paths);
         let bytes = serde_json::to_vec_pretty(&ours)
             .map_err(|error| Error::new(Kind::Failed, format!("cannot write {}: {error}", file.display())))?;

@@ -103,7 +103,7 @@ async fn prove(
     progress.report(Event::Step("looking at the night and the target"));
     let version = influx.ping().await?.version.to_string();
     let databases = held(&influx, &night.container, &manifest.sha256, &config.databases).await?;
-    let selection = Selection::load(store, manifest, &databases).await?;
+    let selection = Selection::load(store, manifest, &databases, None).await?;
     let diagnostics = influx.diagnostics().await?;
     let host = diagnostics.hostname.unwrap_or_else(|| config.place.host.clone());
 

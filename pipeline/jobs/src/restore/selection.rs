@@ -25,8 +25,10 @@ pub(super) struct Selection {
     pub(super) manifest: BackupManifest,
     /// Its identity.
     pub(super) manifest_sha256: String,
-    /// The databases, in byte order.
+    /// The databases, in byte order, as they are called on the target; so are they in `shards` and `metastore`.
     pub(super) databases: Vec<String>,
+    /// What the only one of them is called in the night, if that is not the same.
+    pub(super) stored_as: Option<String>,
     /// Their shards, the largest first.
     pub(super) shards: Vec<(StoredObject, ShardRecord)>,
     /// Bytes of these shards.
@@ -45,6 +47,7 @@ impl Selection {
         store: &dyn Store,
         manifest: Loaded<BackupManifest>,
         wanted: &[String],
+        new_database: Option<&str>,
     ) -> Result<Selection, Error> {
         let Loaded { document: manifest, sha256: manifest_sha256 } = manifest;
         for name in &manifest.databases {
@@ -70,7 +73,28 @@ impl Selection {
             bytes =
                 bytes.checked_add(object.bytes).ok_or_else(|| damaged(&object.name, "no disk has so many bytes"))?;
         }
-        Ok(Selection { manifest, manifest_sha256, databases, shards, bytes, metastore })
+        let selection = Selection { manifest, manifest_sha256, databases, stored_as: None, shards, bytes, metastore };
+        new_database.map_or(Ok(&selection), |name| check_new_name(&selection, name).map(|()| &selection))?;
+        Ok(match new_database {
+            Some(name) => selection.renamed(name),
+            None => selection,
+        })
+    }
+
+    /// The same with another name for its only database. Other databases of the night go, one of which may have that name.
+    fn renamed(mut self, name: &str) -> Selection {
+        for old in std::mem::replace(&mut self.databases, vec![name.to_owned()]) {
+            self.metastore.databases.retain(|database| database.name == old);
+            self.metastore.databases.iter_mut().for_each(|database| name.clone_into(&mut database.name));
+            self.shards.iter_mut().for_each(|(_, shard)| name.clone_into(&mut shard.database));
+            self.stored_as = (old != name).then_some(old);
+        }
+        self
+    }
+
+    /// What a database of the target is called in the night.
+    pub(super) fn stored_name<'a>(&'a self, database: &'a str) -> &'a str {
+        self.stored_as.as_deref().unwrap_or(database)
     }
 
     /// Ids of the shards on the source.
@@ -103,6 +127,19 @@ fn pick(manifest: &BackupManifest, wanted: &[String]) -> Result<Vec<String>, Err
         return usage(format!("the backup in {container} has no database to restore"), there());
     }
     Ok(databases.into_iter().cloned().collect())
+}
+
+/// That the only database may be called so on the target.
+fn check_new_name(selection: &Selection, name: &str) -> Result<(), Error> {
+    let usage = |message: String, hint: &str| Err(Error::new(Kind::Usage, message).hint(hint));
+    if selection.databases.len() != 1 {
+        let message = format!("{} databases cannot all be called {name}", selection.databases.len());
+        return usage(message, &format!("name one of them with --database: {}", selection.databases.join(", ")));
+    }
+    if THE_TARGETS_OWN.contains(&name) || !is_directory(name) {
+        return usage(format!("a database cannot be called {name:?}"), "choose another name for --new-database");
+    }
+    Ok(())
 }
 
 async fn metastore(store: &dyn Store, manifest: &BackupManifest) -> Result<Data, Error> {
@@ -145,9 +182,12 @@ fn check_shard(metastore: &Data, object: &StoredObject, shard: &ShardRecord) -> 
 
 /// A name becomes a directory; it must be one that leads nowhere else. InfluxDB takes no other names either.
 fn check_name(object: &str, what: &str, name: &str) -> Result<(), Error> {
+    if is_directory(name) { Ok(()) } else { Err(damaged(object, &format!("{name:?} cannot be a {what}"))) }
+}
+
+fn is_directory(name: &str) -> bool {
     let fits = !name.is_empty() && name.len() <= LONGEST_NAME && ![".", "..", aside::FOLDER].contains(&name);
-    let plain = !name.contains(['/', '\\']) && !name.contains(char::is_control);
-    if fits && plain { Ok(()) } else { Err(damaged(object, &format!("{name:?} cannot be a {what}"))) }
+    fits && !name.contains(['/', '\\']) && !name.contains(char::is_control)
 }
 
 /// What to say of an object, or a night, that is not what it should be.

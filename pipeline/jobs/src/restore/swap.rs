@@ -114,14 +114,21 @@ impl<'a> Swap<'a> {
         // Only what has been proven may be replaced the next time without a question; what was recovered never may.
         let mut ours = None;
         if self.config.recovery.is_none() {
-            let (paths, mut names) = (self.target.paths.clone(), self.names());
-            if cluster_id == self.target.metastore.cluster_id {
-                names.extend(self.target.ours.names().cloned());
-            }
-            ours = Some(files::blocking(move || Ours::add(&paths, &metastore, &names)).await?);
+            let paths = self.target.paths.clone();
+            let more = Ours::none(&metastore).and(&self.target.ours).with_selected(self.selection);
+            let more = more.with(loaded::DATABASE, loaded::DATABASE);
+            ours = Some(files::blocking(move || Ours::add(&paths, &metastore, &more)).await?);
         }
         let data_directory = self.target.paths.data.display().to_string();
-        Ok(Exchanged { proven, cluster_id, data_directory, differences, ours, aside: self.aside.take() })
+        Ok(Exchanged {
+            proven,
+            cluster_id,
+            data_directory,
+            differences,
+            ours,
+            copies: Vec::new(),
+            aside: self.aside.take(),
+        })
     }
 
     /// Clears up after an interrupted run, now that nobody has these files open; hands out a recovery that stands and was to
@@ -179,6 +186,7 @@ impl<'a> Swap<'a> {
         let exchange = Exchange {
             container: self.selection.manifest.container.clone(),
             databases: self.names(),
+            stored_as: self.selection.stored_as.clone(),
             drop_first: self.config.drop_first,
             recovered: self.config.recovery.is_some().then(|| Recovered {
                 manifest_sha256: self.selection.manifest_sha256.clone(),
@@ -220,9 +228,11 @@ impl<'a> Swap<'a> {
         if self.config.recovery.is_some() { Purpose::Recovery } else { Purpose::Copy }
     }
 
-    /// The databases that are exchanged. The loaded record, which says what an intermediary holds, goes first.
+    /// The databases that are exchanged. The loaded record, which says what an intermediary holds, goes first; a copy under
+    /// another name leaves it, and what it says of.
     fn names(&self) -> Vec<String> {
-        let record = self.config.recovery.is_none().then(|| loaded::DATABASE.to_owned());
+        let replaces = self.config.recovery.is_none() && self.selection.stored_as.is_none();
+        let record = replaces.then(|| loaded::DATABASE.to_owned());
         record.into_iter().chain(self.selection.databases.iter().cloned()).collect()
     }
 

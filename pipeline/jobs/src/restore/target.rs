@@ -19,7 +19,8 @@ use super::files::{self, Owner};
 use super::ours::Ours;
 use super::recovery;
 use super::selection::Selection;
-use crate::{Error, Kind, Lock, loaded};
+use crate::loaded::{self, Copied};
+use crate::{Error, Kind, Lock};
 
 /// A server that has not answered a ping by then does not answer.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -41,6 +42,8 @@ pub(super) struct Target {
     _lock: Lock,
     /// The databases that we have restored there, or were restoring when we were cut off.
     pub(super) ours: Ours,
+    /// Its records of copies under other names.
+    pub(super) copies: Vec<Copied>,
 }
 
 impl Target {
@@ -51,21 +54,25 @@ impl Target {
     /// [`Kind::Usage`] when its directories are not known, are not here, or are those of another server;
     /// [`Kind::Locked`] when another restore works on them.
     pub(super) async fn find(config: &Config, influx: &Influx) -> Result<Target, Error> {
-        let (diagnostics, served, memory) = if answers(influx).await? {
+        let (diagnostics, served, memory, copies) = if answers(influx).await? {
             let served = influx.snapshot().metastore().await?;
             let diagnostics = match influx.diagnostics().await {
                 // A rebuilt server that asks for passwords has no user yet whom it would answer.
                 Err(influx::Error::Unauthorized { .. }) if config.recovery.is_some() => None,
                 other => Some(other?),
             };
-            let memory = match config.recovery {
-                None => loaded::memory(influx).await?,
-                Some(_) => None,
+            let (memory, copies) = match config.recovery {
+                None => (loaded::memory(influx).await?, loaded::copies(influx).await?),
+                Some(_) => (None, Vec::new()),
             };
-            (diagnostics, Some(served.data), memory)
+            (diagnostics, Some(served.data), memory, copies)
+        } else if config.new_database.is_some() {
+            let message =
+                format!("the target at {} does not answer, so that it cannot be told what it holds", influx.url());
+            return Err(Error::new(Kind::Usage, message).hint("start it first: --new-database leaves what it holds"));
         } else {
             tracing::warn!("the target at {} does not answer; its files tell who it is", influx.url());
-            (None, None, None)
+            (None, None, None, Vec::new())
         };
         let (directories, place) = (config.directories.clone(), config.place.clone());
         let (address, port) = (influx.url().to_string(), influx.url().port_or_known_default());
@@ -85,10 +92,11 @@ impl Target {
             }
             let told = |pick: fn(Diagnostics) -> Option<String>| diagnostics.clone().and_then(pick);
             let metastore = served.unwrap_or(metastore);
-            let recalled = Ours::recall(memory.as_ref(), &metastore)?;
+            let ours = Ours::read(&paths, &metastore)?.and(&Ours::recall(memory.as_ref(), &metastore)?);
             Ok(Target {
                 _lock: lock,
-                ours: Ours::read(&paths, &metastore)?.with(aside::interrupted(&paths)?).with(recalled.names().cloned()),
+                ours: aside::with_interrupted(&paths, ours)?,
+                copies,
                 host: told(|told| told.hostname).unwrap_or(place.host),
                 data_directory: told(|told| told.data_dir).unwrap_or_else(|| paths.data.display().to_string()),
                 metastore,
@@ -119,15 +127,19 @@ impl Target {
     /// `first_restore`, when it looks like the source's twin or holds a database of the night that we did not restore.
     pub(super) fn admit(&self, selection: &Selection, first_restore: bool) -> Result<Option<u64>, Error> {
         let source = &selection.manifest.source;
-        if self.is_foreign(loaded::DATABASE) {
+        if self.is_foreign(loaded::DATABASE, loaded::DATABASE) {
             return Err(not_our_record());
         }
         if self.metastore.cluster_id.to_string() == source.cluster_id {
             return self.admit_twin(source, first_restore).map(Some);
         }
-        let foreign: Vec<&str> =
-            selection.databases.iter().map(String::as_str).filter(|name| self.is_foreign(name)).collect();
-        if foreign.is_empty() || first_restore { Ok(None) } else { Err(not_restored(&foreign)) }
+        let foreign: Vec<&str> = selection
+            .databases
+            .iter()
+            .map(String::as_str)
+            .filter(|name| self.is_foreign(name, selection.stored_name(name)))
+            .collect();
+        check_foreign(&foreign, selection, first_restore).map(|()| None)
     }
 
     /// Whether a target with the cluster id of the backup's source may be restored onto: it is the source, or a copy of it.
@@ -165,9 +177,9 @@ impl Target {
     }
 
     /// Whether it holds a database of this name that is not a restore's.
-    fn is_foreign(&self, name: &str) -> bool {
+    fn is_foreign(&self, name: &str, stored: &str) -> bool {
         let there = self.metastore.database(name).is_some() || self.paths.data.join(name).exists();
-        there && !self.ours.has(name)
+        there && !self.ours.has(name, stored)
     }
 }
 
@@ -179,13 +191,22 @@ pub(super) fn not_our_record() -> Error {
     )
 }
 
-/// What to say of databases that no restore has made.
-pub(super) fn not_restored(foreign: &[&str]) -> Error {
+/// Whether databases that no restore has made may be replaced: if told so, and never by a copy under another name.
+pub(super) fn check_foreign(foreign: &[&str], selection: &Selection, first_restore: bool) -> Result<(), Error> {
+    if let (Some(stored), [name, ..]) = (&selection.stored_as, foreign) {
+        let message = format!("the target holds a database {name} which this program did not restore from {stored}");
+        return Err(
+            Error::new(Kind::Usage, message).hint("choose another name for --new-database, or drop that database")
+        );
+    }
+    if foreign.is_empty() || first_restore {
+        return Ok(());
+    }
     let message = match *foreign {
         [name] => format!("the target holds a database {name} which was not restored by this program"),
         _ => format!("the target holds databases which were not restored by this program: {}", foreign.join(", ")),
     };
-    Error::new(Kind::Usage, message).hint("if they may be replaced, give --first-restore once; is --target right?")
+    Err(Error::new(Kind::Usage, message).hint("if they may be replaced, give --first-restore once; is --target right?"))
 }
 
 /// Whether the server answers a ping. One that answers in a way that waiting does not mend, such as being too old, is an

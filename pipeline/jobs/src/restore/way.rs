@@ -18,6 +18,7 @@ use super::server::Server;
 use super::swap::Swap;
 use super::target::Target;
 use super::{Config, files};
+use crate::loaded::{self, Copied, LoadedNight};
 use crate::{Error, Event, Kind, Progress};
 
 /// Which way a restore takes.
@@ -57,6 +58,8 @@ pub(super) struct Exchanged {
     pub(super) differences: Vec<String>,
     /// The databases there that restores have made, if the target does not know of them yet.
     pub(super) ours: Option<Ours>,
+    /// The target's records of copies, which went with the database that they stood in.
+    pub(super) copies: Vec<Copied>,
     /// What was set aside.
     pub(super) aside: Option<Aside>,
 }
@@ -135,12 +138,61 @@ impl Way {
             Way::Offline { target, new_cluster_id, expiring } => {
                 let server = Server::new(config, influx, target);
                 let mut swap = Swap::new(config, target, selection, *new_cluster_id, expiring.clone(), progress);
+                let replaced: Vec<&Copied> = match selection.stored_as {
+                    Some(_) => target.copies.iter().filter(|copy| selection.databases.contains(&copy.name)).collect(),
+                    // The records go and come with their database.
+                    None => Vec::new(),
+                };
+                if !replaced.is_empty() {
+                    loaded::withdraw_copies(influx, &selection.databases).await?;
+                }
                 match swap.forward(&server, staged).await {
-                    Ok(exchanged) => Ok(exchanged),
-                    Err(error) => Err(swap.back(&server, error).await),
+                    Ok(mut exchanged) => {
+                        exchanged.copies = target.copies.clone();
+                        Ok(exchanged)
+                    }
+                    Err(error) => {
+                        let error = swap.back(&server, error).await;
+                        for copy in replaced {
+                            // Else a dump of it wants a restore first, which is no loss.
+                            let _ = loaded::write_copy(influx, copy).await;
+                        }
+                        Err(error)
+                    }
                 }
             }
         }
+    }
+}
+
+/// Has the target remember what it holds now: which night, or a copy beside it; `ours` and `copies` went with the old records.
+///
+/// # Errors
+///
+/// When it does not take that.
+pub(super) async fn write_records(
+    influx: &Influx,
+    selection: &Selection,
+    ours: Option<Ours>,
+    copies: &[Copied],
+    now: DateTime<Utc>,
+) -> Result<(), Error> {
+    let (container, manifest_sha256) = (selection.manifest.container.clone(), selection.manifest_sha256.clone());
+    let databases = selection.databases.clone();
+    if let Some(stored) = &selection.stored_as {
+        for name in databases {
+            let (container, manifest_sha256) = (container.clone(), manifest_sha256.clone());
+            loaded::write_copy(influx, &Copied { name, stored: stored.clone(), container, manifest_sha256 }).await?;
+        }
+    } else {
+        loaded::write(influx, &LoadedNight { container, manifest_sha256, databases }, now).await?;
+        for copy in copies.iter().filter(|copy| !selection.databases.contains(&copy.name)) {
+            loaded::write_copy(influx, copy).await?;
+        }
+    }
+    match ours {
+        Some(ours) => loaded::remember(influx, &ours.memory("")?).await,
+        None => Ok(()),
     }
 }
 
@@ -154,6 +206,10 @@ pub(super) fn check(config: &Config) -> Result<(), Error> {
         let message = "a disaster recovery cannot be made over the wire, which carries neither users nor passwords";
         return Err(Error::new(Kind::Usage, message)
             .hint("run it with --mode offline, on the machine of the InfluxDB that is to become production"));
+    }
+    if config.new_database.is_some() && config.recovery.is_some() {
+        return Err(Error::new(Kind::Usage, "a disaster recovery brings databases back under their own names")
+            .hint("leave out --disaster-recovery, or --new-database"));
     }
     Ok(())
 }

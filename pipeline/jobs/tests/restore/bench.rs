@@ -80,6 +80,7 @@ impl Bench {
             date: Date::Yesterday.into(),
             then: None,
             databases: Vec::new(),
+            new_database: None,
             mode: Mode::Offline,
             wait: None,
             first_restore: false,

@@ -23,7 +23,7 @@ impl Claim {
     /// [`Kind::Usage`] when the addresses lead to two servers. The databases are as they were then, and so is the record.
     pub(super) async fn make(influx: &Influx, ours: Ours, metastore: &Data) -> Result<Claim, Error> {
         let run = format!("{:016x}", rand::random::<u64>());
-        let memory = ours.with([DATABASE.to_owned()]).memory(&run)?;
+        let memory = ours.with(DATABASE, DATABASE).memory(&run)?;
         influx.create_database(DATABASE).await?;
         one_server(influx, &run, metastore).await?;
         loaded::remember(influx, &memory).await?;

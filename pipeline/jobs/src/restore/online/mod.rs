@@ -19,7 +19,7 @@ use super::ours::Ours;
 use super::place::Placed;
 use super::prove;
 use super::selection::Selection;
-use super::target::{not_our_record, not_restored};
+use super::target::{check_foreign, not_our_record};
 use super::way::Exchanged;
 use super::{Config, unless};
 use crate::{Error, Event, Kind, Progress, identity, loaded};
@@ -49,7 +49,8 @@ impl Online {
         let ours = Ours::recall(loaded::memory(influx).await?.as_ref(), &metastore)?;
         // What an earlier version has restored with the server stopped stands in its record alone.
         let recorded = loaded::read(influx).await?.map(|loaded| loaded.databases).unwrap_or_default();
-        let online = Online { ours: ours.with(recorded), metastore, data_directory };
+        let ours = recorded.iter().fold(Ours::none(&metastore), |ours, name| ours.with(name, name)).and(&ours);
+        let online = Online { ours, metastore, data_directory };
         if online.metastore.database(loaded::DATABASE).is_some() && !loaded::is_ours(influx).await? {
             return Err(not_our_record());
         }
@@ -65,9 +66,10 @@ impl Online {
                 "--target must name the intermediary, production is never restored onto; a copy of production gets an id of its own from a restore with --mode offline",
             ));
         }
-        let is_foreign = |name: &&str| self.metastore.database(name).is_some() && !self.ours.has(name);
+        let is_foreign =
+            |name: &&str| self.metastore.database(name).is_some() && !self.ours.has(name, selection.stored_name(name));
         let foreign: Vec<&str> = selection.databases.iter().map(String::as_str).filter(is_foreign).collect();
-        if foreign.is_empty() || first_restore { Ok(()) } else { Err(not_restored(&foreign)) }
+        check_foreign(&foreign, selection, first_restore)
     }
 
     /// Drops the old databases, makes the new ones, fills their shards and asks for each of them.
@@ -89,7 +91,7 @@ impl Online {
             check_names(names, &shard.record.database, &shard.record.retention_policy, shard.record.shard_id)
         })?;
         progress.report(Event::Step("claiming the target"));
-        let ours = self.ours.clone().still_in(&self.metastore).with(databases.iter().cloned());
+        let ours = self.ours.clone().still_in(&self.metastore).with_selected(selection);
         let claim = unless(&config.interrupt, Claim::make(influx, ours, &self.metastore)).await?;
         let replaced = unless(&config.interrupt, self.replace(config, influx, selection, staged, &claim, progress));
         replaced.await.map_err(|error| {
@@ -114,7 +116,10 @@ impl Online {
         let stored = selection.shard_ids();
         let mut differences = BTreeSet::new();
         let mut ids = BTreeMap::new();
-        loaded::withdraw(influx).await?;
+        loaded::withdraw_copies(influx, &selection.databases).await?;
+        if selection.stored_as.is_none() {
+            loaded::withdraw(influx).await?;
+        }
         for name in &selection.databases {
             influx.drop_database(name).await?;
         }
@@ -142,6 +147,7 @@ impl Online {
             data_directory: self.data_directory.clone(),
             differences: differences.into_iter().collect(),
             ours: None,
+            copies: Vec::new(),
             aside: None,
         })
     }
