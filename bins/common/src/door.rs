@@ -201,6 +201,7 @@ fn work<D: Door>(door: D, command: &Command, environment: Environment) -> Result
             },
             locks: general.locks.clone(),
             spool: general.spool.clone(),
+            spool_size: general.spool_size,
         },
         environment,
         progress: Arc::new(log::Logged),

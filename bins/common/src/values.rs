@@ -149,6 +149,19 @@ pub(crate) fn bytes(text: &str) -> Result<u64, ValueError> {
     }
 }
 
+/// The least that the files on their way must have, in bytes.
+const LEAST_SPOOL: u64 = 1 << 20;
+
+/// A number of bytes for files on their way, such as `20GiB`.
+pub(crate) fn spool_size(text: &str) -> Result<u64, ValueError> {
+    match bytes(text)? {
+        ..LEAST_SPOOL => {
+            refuse("hardly anything would fit", "give at least 1MiB; a shard needs as much as it is large")
+        }
+        size => Ok(size),
+    }
+}
+
 /// A number of bytes a second, such as `20MiB`.
 pub(crate) fn rate(text: &str) -> Result<u64, ValueError> {
     match bytes(text)? {

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::spool::Full;
+
 /// What kind of end it is; each is one exit code of the programs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -81,6 +83,9 @@ impl Error {
     }
 
     pub(crate) fn io(operation: impl fmt::Display, error: &std::io::Error) -> Error {
+        if let Some(full) = error.get_ref().and_then(|inner| inner.downcast_ref::<Full>()) {
+            return full.error(operation);
+        }
         let failed = Error::new(Kind::Failed, format!("cannot {operation}: {error}"));
         match error.kind() {
             std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => {

@@ -38,4 +38,6 @@ pub struct Place {
     pub locks: PathBuf,
     /// Folder for temporary files; each run makes a folder of its own in it.
     pub spool: PathBuf,
+    /// The most bytes that a run's files may take there, if there is a limit.
+    pub spool_size: Option<u64>,
 }

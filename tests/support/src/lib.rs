@@ -8,11 +8,13 @@
 #![allow(clippy::unwrap_used)]
 
 mod fault_proxy;
+mod folder_watch;
 mod influxd;
 mod ports;
 mod services;
 
 pub use fault_proxy::{Fault, FaultProxy};
+pub use folder_watch::FolderWatch;
 pub use influxd::{Influxd, Options};
 pub use services::{Keystone, Tempauth, keystone, tempauth};
 pub use tempfile::TempDir;

@@ -136,7 +136,8 @@ async fn take_missing(
     loop {
         while travelling.len() < run.config.parallel.max(1) {
             let Some(path) = waiting.pop() else { break };
-            travelling.spawn(shard::take(Arc::clone(run), path));
+            let size = size(&path);
+            travelling.spawn(shard::take(Arc::clone(run), path, size));
         }
         // Returning early drops the set, which ends the others.
         let Some(done) = travelling.join_next().await else { return Ok(()) };

@@ -241,6 +241,7 @@ mod tests {
             writer: Writer { program: "nightshard-backup".to_owned(), version: "0.0.0".to_owned() },
             locks: folder.path().to_owned(),
             spool: folder.path().to_owned(),
+            spool_size: None,
         };
         let source = Source {
             host: String::new(),

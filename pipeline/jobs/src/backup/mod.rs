@@ -175,8 +175,8 @@ pub async fn run(
         }
         Preflight::Go(found) => found,
     };
-    let spool = Spool::open(&config.place.spool)?;
-    preflight::space(&spool, &preflight, config.parallel)?;
+    let spool = Spool::open(&config.place.spool)?.limited(config.place.spool_size);
+    preflight::space(&spool, &preflight, &config)?;
 
     // 3. From here on something changes: the container, and in it the marker of this run.
     store.create_container(&night.container).await?;

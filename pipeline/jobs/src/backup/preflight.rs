@@ -166,11 +166,14 @@ fn already(config: &Config, wanted: &Wanted, sealed: Box<Loaded<BackupManifest>>
 }
 
 /// Whether the spool can take the largest shards that may travel at once.
-pub(super) fn space(spool: &Spool, found: &Found, parallel: usize) -> Result<(), Error> {
+pub(super) fn space(spool: &Spool, found: &Found, config: &Config) -> Result<(), Error> {
+    let parallel = config.parallel;
     let mut sizes: Vec<u64> = found.sizes.values().copied().collect();
     sizes.sort_unstable_by(|a, b| b.cmp(a));
     // A tenth more: writes go on, and the tar has headers.
     let in_flight: u64 = sizes.iter().take(parallel).map(|bytes| bytes + bytes / 10).sum();
+    // They wait for each other where they may not take so much.
+    let in_flight = in_flight.min(config.place.spool_size.unwrap_or(u64::MAX));
     let (needed, free) = (in_flight + SPARE_BYTES, spool.free_bytes()?);
     if free < needed {
         return Err(Error::new(

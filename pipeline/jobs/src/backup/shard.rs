@@ -15,7 +15,14 @@ use tokio::time::Instant;
 
 use super::snapshot::{self, Fault, Snapshot};
 use super::{Run, held};
+use crate::spool::Shelf;
 use crate::{Error, Event, Kind};
+
+/// The name of a snapshot on its shelf.
+const FILE: &str = "shard.tar";
+
+/// Room for the headers of a small tar, in bytes.
+const HEADERS: u64 = 64 << 10;
 
 /// How long a busy shard is asked again.
 const BUSY: Duration = Duration::from_secs(600);
@@ -40,16 +47,29 @@ pub(super) struct Taken {
     pub(super) warnings: Vec<String>,
 }
 
-/// Takes a shard to the store. `None` when the server does not have it any more.
-pub(super) async fn take(run: Arc<Run>, path: ShardPath) -> Result<Option<Taken>, Error> {
+/// Takes a shard of about so many bytes to the store. `None` when the server does not have it any more.
+pub(super) async fn take(run: Arc<Run>, path: ShardPath, size: u64) -> Result<Option<Taken>, Error> {
     let what = format!("shard {} of {}.{}", path.id, path.database, path.policy);
-    let Some(judged) = judged_snapshot(&run, &path, &what).await? else {
+    // A tenth more: writes go on, and the tar has headers.
+    let mut room = size + size / 10 + HEADERS;
+    let (shelf, judged) = loop {
+        let shelf = run.spool.shelf(room).await?;
+        match judged_snapshot(&run, &path, &what, &shelf).await {
+            Err(_) if shelf.gave_way() => {
+                tracing::info!("{what} waits until the spool is empty: it is larger than was expected");
+                room = u64::MAX;
+            }
+            judged => break (shelf, judged?),
+        }
+    };
+    let Some(judged) = judged else {
         tracing::info!("{what} is not on the server any more");
         return Ok(None);
     };
+    shelf.settle();
     let container = &run.night.container;
     let name = names::shard(container, &path.database, &path.policy, path.id);
-    let file = run.spool.file(&spool_name(&path));
+    let file = shelf.file(FILE);
     let digests = judged.snapshot.digests;
     run.claim.take_possession(run.progress.as_ref()).await?;
     let sent = !held::holds(run.store.as_ref(), container, &run.held, &name, &digests).await?;
@@ -58,6 +78,7 @@ pub(super) async fn take(run: Arc<Run>, path: ShardPath) -> Result<Option<Taken>
     }
     // Only now, that the stored copy is proven.
     tokio::fs::remove_file(&file).await.map_err(|error| Error::io(format!("remove {}", file.display()), &error))?;
+    drop(shelf);
     Ok(Some(Taken {
         path,
         name,
@@ -75,7 +96,7 @@ struct Judged {
     warnings: Vec<String>,
 }
 
-async fn judged_snapshot(run: &Run, path: &ShardPath, what: &str) -> Result<Option<Judged>, Error> {
+async fn judged_snapshot(run: &Run, path: &ShardPath, what: &str, shelf: &Shelf) -> Result<Option<Judged>, Error> {
     let busy_until = Instant::now() + BUSY;
     let mut pause = FIRST_PAUSE;
     let (mut broken, mut miscounted) = (0, 0);
@@ -83,8 +104,8 @@ async fn judged_snapshot(run: &Run, path: &ShardPath, what: &str) -> Result<Opti
         let before = run.counts.recent(path.id).await?;
         // The server's clock, to the second below: every point acknowledged until then will be in the snapshot.
         let taken = run.influx.ping().await?.date;
-        let file = run.spool.file(&spool_name(path));
-        match snapshot::receive(&run.influx, path, file, run.store.segment_size()).await {
+        shelf.begin_again();
+        match snapshot::receive(&run.influx, path, shelf, FILE, run.store.segment_size()).await {
             Ok(snapshot) => {
                 let Some(warning) = miscount(run, path.id, snapshot.tsm_files, before).await? else {
                     return Ok(Some(Judged { snapshot, taken, warnings: Vec::new() }));
@@ -151,10 +172,6 @@ async fn is_listed(run: &Run, path: &ShardPath) -> Result<bool, Error> {
         Err(influx::Error::UnknownDatabase { .. }) => Ok(false),
         Err(error) => Err(error.into()),
     }
-}
-
-fn spool_name(path: &ShardPath) -> String {
-    format!("shard-{}.tar", path.id)
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use archive::manifest::ShardFile;
 use bytes::Bytes;
@@ -13,6 +13,7 @@ use store::{Digester, Digests};
 use tokio::sync::mpsc;
 use tsm::tar::{Event, Walker};
 
+use crate::spool::Shelf;
 use crate::{Error, Kind};
 
 /// Pieces of up to 256 KiB that may wait for the disk and the digests.
@@ -35,20 +36,27 @@ pub(super) enum Fault {
     Local(Error),
 }
 
-/// Receives a snapshot into `file`, which is emptied first.
+/// Receives a snapshot into a file on the shelf, which is emptied first.
 pub(super) async fn receive(
     influx: &Influx,
     path: &ShardPath,
-    file: PathBuf,
+    shelf: &Shelf,
+    file: &str,
     segment_size: Option<u64>,
 ) -> Result<Snapshot, Fault> {
+    let file = shelf.file(file);
     let mut stream = influx.snapshot().shard(path.id).await.map_err(|error| Fault::Broken(error.into()))?;
     let (pieces, queue) = mpsc::channel(QUEUE);
     let folder = format!("{}/{}/{}/", path.database, path.policy, path.id);
     let writer = tokio::task::spawn_blocking(move || write(&file, queue, folder, segment_size));
+    let mut no_room = None;
     let received = loop {
         match stream.next().await {
             Ok(Some(piece)) => {
+                if let Err(full) = shelf.take(piece.len()).await {
+                    no_room = Some(full);
+                    break Ok(());
+                }
                 if pieces.send(piece).await.is_err() {
                     // The writer has failed and says why below.
                     break Ok(());
@@ -60,6 +68,9 @@ pub(super) async fn receive(
     };
     drop(pieces);
     let written = writer.await.map_err(|error| Fault::Local(Error::new(Kind::Failed, error.to_string())))?;
+    if let Some(full) = no_room {
+        return Err(Fault::Local(full.error("write it into the spool")));
+    }
     match (received, written) {
         // The writer can only know that the end is missing; the network knows why.
         (Err(error), Ok(_) | Err(Fault::Broken(_) | Fault::Empty)) => Err(Fault::Broken(error.into())),

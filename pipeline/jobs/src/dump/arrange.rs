@@ -3,7 +3,6 @@
 //! Runs on a thread of its own, between the one that reads the server's answer and the one that hashes and stores.
 
 use std::io;
-use std::path::Path;
 use std::sync::mpsc::SyncSender;
 
 use influx::{Batch, Row, Value};
@@ -80,15 +79,14 @@ impl Arranger {
         older: Option<(Older, Identity)>,
         page_size: usize,
         format: Format,
-        buffer_bytes: usize,
-        spool: &Path,
+        sorter: Sorter,
     ) -> Arranger {
         Arranger {
             measurement: measurement.to_owned(),
             columns: columns.clone(),
             members: columns.members(),
             older,
-            sorter: Sorter::new(buffer_bytes, spool),
+            sorter,
             pages: Pages::new((format == Format::Json).then_some(page_size)),
             cells: format == Format::Csv,
             times: Times::default(),

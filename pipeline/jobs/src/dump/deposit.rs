@@ -6,7 +6,9 @@
 //! is there, and gives it its seal back.
 
 use std::collections::BTreeSet;
+use std::fs::File;
 use std::path::Path;
+use std::sync::Arc;
 
 use archive::records::{DumpManifest, DumpReplacement};
 use archive::{Document, names};
@@ -20,7 +22,7 @@ use super::older::{Identity, Older};
 use super::schema::Origin;
 use super::task::Task;
 use super::{Dumped, Run};
-use crate::spool::Shelf;
+use crate::spool::{Shelf, Stored};
 use crate::{Error, Kind};
 
 /// A dump in the spool.
@@ -139,11 +141,11 @@ impl Run {
         task: &Task,
         held: &DumpManifest,
         tags: &[String],
-        shelf: &Shelf,
+        shelf: &Arc<Shelf>,
     ) -> Result<(Older, Identity), Error> {
         let path = shelf.file("older");
-        let found = fetch(store, &task.container, &task.file, Some(&path)).await?;
-        let empty = found.bytes == 0;
+        let found = fetch(store, &task.container, &task.file, Some((shelf, &path))).await?;
+        let bytes = found.bytes;
         let (expected, found) = (&held.sha256, hex::encode(found.sha256));
         if *expected != found {
             let object = names::dump(&task.container, &task.file);
@@ -153,15 +155,20 @@ impl Run {
         }
         let identity = Identity::new(&task.origin.measurement, tags.iter().cloned());
         let (encoding, records) = (task.encoding, shelf.file("older.records"));
-        let interrupt = self.job.config.interrupt.clone();
+        let (interrupt, shelf) = (self.job.config.interrupt.clone(), Arc::clone(shelf));
         // It hears of an interruption itself, as long as its file is in the spool.
         let _unbroken = self.job.unbroken.read().await;
         let older = tokio::task::spawn_blocking(move || {
-            if encoding.is_plain() || empty {
+            if encoding.is_plain() || bytes == 0 {
                 return Older::open(&path);
             }
-            decode(&path, &records, encoding, &interrupt)
-                .map_err(|error| Error::io("decode the older dump in the spool", &error))?;
+            let decoded = || {
+                let target = Stored { file: File::create(&records)?, shelf: &shelf, interrupt: &interrupt };
+                decode(&path, target, encoding)?;
+                std::fs::remove_file(&path)
+            };
+            decoded().map_err(|error| Error::io("decode the older dump in the spool", &error))?;
+            shelf.give_back(bytes);
             Older::open(&records)
         });
         let older = older.await;
@@ -252,10 +259,15 @@ impl Run {
 
 /// The digests of a dump's object, which is written to a file where one is named; where there is none, they are those of
 /// nothing.
-async fn fetch(store: &dyn Store, container: &str, file: &str, path: Option<&Path>) -> Result<Digests, Error> {
+async fn fetch(
+    store: &dyn Store,
+    container: &str,
+    file: &str,
+    target: Option<(&Shelf, &Path)>,
+) -> Result<Digests, Error> {
     let failed = |error: std::io::Error| Error::io("write an older dump into the spool", &error);
-    let mut target = match path {
-        Some(path) => Some(tokio::fs::File::create(path).await.map_err(failed)?),
+    let mut target = match target {
+        Some((shelf, path)) => Some((shelf, tokio::fs::File::create(path).await.map_err(failed)?)),
         None => None,
     };
     let mut digester = Digester::new(None);
@@ -263,7 +275,8 @@ async fn fetch(store: &dyn Store, container: &str, file: &str, path: Option<&Pat
         Ok(mut download) => {
             while let Some(piece) = download.stream.try_next().await? {
                 digester.update(&piece);
-                if let Some(target) = &mut target {
+                if let Some((shelf, target)) = &mut target {
+                    shelf.take(piece.len()).await.map_err(|full| full.error("fetch an older dump"))?;
                     target.write_all(&piece).await.map_err(failed)?;
                 }
             }
@@ -271,7 +284,7 @@ async fn fetch(store: &dyn Store, container: &str, file: &str, path: Option<&Pat
         Err(store::Error::NotFound { .. }) => {}
         Err(error) => return Err(error.into()),
     }
-    if let Some(mut target) = target {
+    if let Some((_, mut target)) = target {
         target.flush().await.map_err(failed)?;
     }
     Ok(digester.finish())

@@ -15,6 +15,7 @@ use store::{Digester, Digests};
 
 use super::format::{Compression, Encoding, Format};
 use crate::Interrupt;
+use crate::spool::Stored;
 
 /// Buffers of the files.
 const BUFFER: usize = 256 << 10;
@@ -31,13 +32,12 @@ pub(super) struct Encoded {
 /// Makes the file `target` of the records in `source`. Ends with an error when it is asked to end.
 pub(super) fn encode(
     source: &Path,
-    target: &Path,
+    target: Stored<'_>,
     encoding: Encoding,
     segment_size: Option<u64>,
-    interrupt: &Interrupt,
 ) -> io::Result<Encoded> {
-    let stored =
-        Hashed::new(BufWriter::with_capacity(BUFFER, File::create(target)?), Digester::new(segment_size), interrupt);
+    let interrupt = target.interrupt;
+    let stored = Hashed::new(BufWriter::with_capacity(BUFFER, target), Digester::new(segment_size), interrupt);
     let (content, stored) = match encoding.compression {
         None => fill(source, encoding.format, stored)?,
         Some(Compression::Gzip) => {
@@ -57,7 +57,8 @@ pub(super) fn encode(
 
 /// Makes records in `target`, as they pass through the pipeline, of the file `source`. Ends with an error when it is
 /// asked to end.
-pub(super) fn decode(source: &Path, target: &Path, encoding: Encoding, interrupt: &Interrupt) -> io::Result<()> {
+pub(super) fn decode(source: &Path, target: Stored<'_>, encoding: Encoding) -> io::Result<()> {
+    let interrupt = target.interrupt;
     let stored = BufReader::with_capacity(BUFFER, File::open(source)?);
     let content: Box<dyn Read> = match encoding.compression {
         None => Box::new(stored),
@@ -65,7 +66,7 @@ pub(super) fn decode(source: &Path, target: &Path, encoding: Encoding, interrupt
         Some(Compression::Gzip) => Box::new(flate2::bufread::MultiGzDecoder::new(stored)),
         Some(Compression::Zstd) => Box::new(zstd::Decoder::with_buffer(stored)?),
     };
-    let records = Hashed::new(File::create(target)?, Digester::new(None), interrupt);
+    let records = Hashed::new(target, Digester::new(None), interrupt);
     let mut records = BufWriter::with_capacity(BUFFER, records);
     match encoding.format {
         Format::Json | Format::Ndjson => {
@@ -162,6 +163,7 @@ impl<W: Write> Write for Hashed<W> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::spool::Shelf;
 
     const RECORDS: &str = concat!(
         r#"{"time":"2016-06-11T00:00:00Z","b":"5.0","host":"a,\"b\"\nc"}"#,
@@ -172,12 +174,18 @@ mod tests {
     const CSV: &str =
         "time,a,b,host\r\n2016-06-11T00:00:00Z,,5.0,\"a,\"\"b\"\"\nc\"\r\n2016-06-11T00:00:01Z,true,,été\r\n";
 
+    /// Writes a file on a shelf without limits.
+    fn stored<T>(path: &Path, write: impl FnOnce(Stored<'_>) -> T) -> T {
+        let shelf = Shelf::of_test();
+        write(Stored { file: File::create(path).unwrap(), shelf: &shelf, interrupt: &Interrupt::new() })
+    }
+
     fn there_and_back(encoding: Encoding) -> (Vec<u8>, Encoded, String) {
         let folder = tempfile::tempdir().unwrap();
         let [source, target, back] = ["source", "target", "back"].map(|name| folder.path().join(name));
         std::fs::write(&source, RECORDS).unwrap();
-        let encoded = encode(&source, &target, encoding, None, &Interrupt::new()).unwrap();
-        decode(&target, &back, encoding, &Interrupt::new()).unwrap();
+        let encoded = stored(&target, |target| encode(&source, target, encoding, None)).unwrap();
+        stored(&back, |back| decode(&target, back, encoding)).unwrap();
         (std::fs::read(&target).unwrap(), encoded, std::fs::read_to_string(&back).unwrap())
     }
 
@@ -210,7 +218,7 @@ mod tests {
             let folder = tempfile::tempdir().unwrap();
             let [source, target] = ["source", "target"].map(|name| folder.path().join(name));
             std::fs::write(&source, &file[..file.len() - 5]).unwrap();
-            decode(&source, &target, encoding, &Interrupt::new()).unwrap_err();
+            stored(&target, |target| decode(&source, target, encoding)).unwrap_err();
         }
     }
 
@@ -221,8 +229,10 @@ mod tests {
         std::fs::write(&source, RECORDS).unwrap();
         let (encoding, interrupt) = (Encoding { format: Format::Csv, compression: None }, Interrupt::new());
         interrupt.request();
-        assert_eq!(encode(&source, &target, encoding, None, &interrupt).unwrap_err().to_string(), "interrupted");
+        let shelf = Shelf::of_test();
+        let target = || Stored { file: File::create(&target).unwrap(), shelf: &shelf, interrupt: &interrupt };
+        assert_eq!(encode(&source, target(), encoding, None).unwrap_err().to_string(), "interrupted");
         std::fs::write(&source, CSV).unwrap();
-        assert_eq!(decode(&source, &target, encoding, &interrupt).unwrap_err().to_string(), "interrupted");
+        assert_eq!(decode(&source, target(), encoding).unwrap_err().to_string(), "interrupted");
     }
 }

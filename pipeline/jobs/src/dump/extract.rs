@@ -13,7 +13,8 @@
 use std::fs::File;
 use std::io::Write;
 use std::panic::resume_unwind;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::sync::Arc;
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -27,6 +28,8 @@ use super::columns::Columns;
 use super::format::Format;
 use super::older::{Identity, Older};
 use super::schema::Origin;
+use super::sorter::Sorter;
+use crate::spool::{Shelf, Stored};
 use crate::{Error, Event, Interrupt, Kind, Progress};
 
 /// Rows in one message of the server; memory does not depend on it.
@@ -54,6 +57,8 @@ pub(super) struct Request<'a> {
     pub(super) page_size: usize,
     pub(super) format: Format,
     pub(super) buffer_bytes: usize,
+    /// Where the file lies, and the runs of the sorting.
+    pub(super) shelf: Arc<Shelf>,
     pub(super) segment_size: Option<u64>,
 }
 
@@ -75,13 +80,13 @@ pub(super) async fn extract(
 ) -> Result<Extracted, Error> {
     let (rows, rows_out) = channel(BATCHES);
     let (blocks, blocks_out) = mpsc::sync_channel(BLOCKS);
-    let spool = path.parent().unwrap_or(Path::new("."));
     let (measurement, columns) = (&request.origin.measurement, request.columns);
-    let arranger =
-        Arranger::new(measurement, columns, older, request.page_size, request.format, request.buffer_bytes, spool);
+    let sorter = Sorter::new(request.buffer_bytes, Arc::clone(&request.shelf), interrupt.clone());
+    let arranger = Arranger::new(measurement, columns, older, request.page_size, request.format, sorter);
     let arranging = spawn_blocking(move || arranger.run(rows_out, &blocks));
     let (target, segment_size) = (path.to_owned(), request.segment_size);
-    let writing = spawn_blocking(move || write(target, blocks_out, segment_size));
+    let (shelf, ends) = (Arc::clone(&request.shelf), interrupt.clone());
+    let writing = spawn_blocking(move || write(&target, &shelf, &ends, blocks_out, segment_size));
 
     // Whoever fails closes its channels, and the others end without an error of their own.
     let asked = tokio::select! {
@@ -172,9 +177,15 @@ fn may_be_asked_again(error: &influx::Error) -> bool {
 }
 
 /// Writes the blocks to a file, hashing them on the way.
-fn write(path: PathBuf, blocks: mpsc::Receiver<Vec<u8>>, segment_size: Option<u64>) -> Result<Digests, Error> {
+fn write(
+    path: &Path,
+    shelf: &Shelf,
+    interrupt: &Interrupt,
+    blocks: mpsc::Receiver<Vec<u8>>,
+    segment_size: Option<u64>,
+) -> Result<Digests, Error> {
     let failed = |error: std::io::Error| Error::io(format!("write {}", path.display()), &error);
-    let mut file = File::create(&path).map_err(failed)?;
+    let mut file = Stored { file: File::create(path).map_err(failed)?, shelf, interrupt };
     let mut digester = Digester::new(segment_size);
     for block in blocks {
         file.write_all(&block).map_err(failed)?;

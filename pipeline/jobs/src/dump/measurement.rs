@@ -1,6 +1,8 @@
 //! One measurement: from the server into the archive, sealed, and into a folder.
 
-use std::path::{Path, PathBuf};
+use std::fs::File;
+use std::path::PathBuf;
+use std::sync::Arc;
 
 use archive::records::DumpManifest;
 use store::{Digests, Store};
@@ -14,8 +16,11 @@ use super::older::{Identity, Older};
 use super::schema::{Origin, Schema};
 use super::task::Task;
 use super::{Dumped, Run, schema, spans};
-use crate::spool::Shelf;
+use crate::spool::{Shelf, Stored};
 use crate::{Error, Event, Kind, Lock};
+
+/// The name of a dump on its shelf.
+const DUMP: &str = "dump";
 
 /// So many measurements are named to someone who asked for one that is not there.
 const SHOWN: usize = 20;
@@ -28,8 +33,8 @@ pub(super) struct Made {
 }
 
 impl Run {
-    /// Makes one dump.
-    pub(super) async fn dump(&self, task: &Task, buffer_bytes: usize) -> Result<Made, Error> {
+    /// Makes one dump, with its files on the shelf.
+    pub(super) async fn dump(&self, task: &Task, shelf: &Arc<Shelf>, buffer_bytes: usize) -> Result<Made, Error> {
         let Task { origin, file, .. } = task;
         let store = self.job.store.as_deref().filter(|_| self.job.config.upload);
         let _lock = match store {
@@ -67,21 +72,20 @@ impl Run {
         }
 
         // 2. Its records into the spool, and those of an older dump, with the night read again when they are all there.
-        let shelf = self.spool.shelf()?;
-        let mut path = shelf.file("dump");
+        let mut path = shelf.file(DUMP);
         let mut tags = schema.columns.tags().to_vec();
         let older = match (store, &held) {
             (Some(store), Some(held)) => {
                 tags.extend(held.tags.iter().cloned());
-                Some(self.older(store, task, held, &tags, &shelf).await?)
+                Some(self.older(store, task, held, &tags, shelf).await?)
             }
             _ => None,
         };
         let cuts = spans::cuts(&self.job.influx, origin, task.span, &schema.mixed).await?;
-        let extracted = self.extract(task, &schema, &cuts, older, &path, buffer_bytes).await;
+        let extracted = self.extract(task, &schema, &cuts, older, shelf, buffer_bytes).await;
         self.base.check(&self.job.influx, &origin.database).await?;
         let Extracted { arranged, digests } = extracted?;
-        let Encoded { stored: digests, content } = self.encode(task, &shelf, &mut path, digests).await?;
+        let Encoded { stored: digests, content } = self.encode(task, shelf, &mut path, digests).await?;
         warnings.extend(losses(&arranged));
         let now = self.schema(task).await?.unwrap_or_default();
         if now.mixed != schema.mixed || spans::cuts(&self.job.influx, origin, task.span, &now.mixed).await? != cuts {
@@ -152,9 +156,10 @@ impl Run {
         schema: &Schema,
         cuts: &[i64],
         older: Option<(Older, Identity)>,
-        path: &Path,
+        shelf: &Arc<Shelf>,
         buffer_bytes: usize,
     ) -> Result<Extracted, Error> {
+        let path = shelf.file(DUMP);
         // Without a field there is nothing that a query could select.
         let cuts = if schema.columns.fields().is_empty() { &[] } else { cuts };
         let request = Request {
@@ -164,26 +169,38 @@ impl Run {
             page_size: task.page_size,
             format: task.encoding.format,
             buffer_bytes,
+            shelf: Arc::clone(shelf),
             segment_size: self.job.store.as_ref().and_then(|store| store.segment_size()),
         };
         // It hears of an interruption itself: its threads must have ended before the spool goes.
         let _unbroken = self.job.unbroken.read().await;
-        extract(&self.job.influx, &request, older, path, &self.job.config.interrupt, self.job.progress.as_ref()).await
+        extract(&self.job.influx, &request, older, &path, &self.job.config.interrupt, self.job.progress.as_ref()).await
     }
 
     /// Makes the file that is to be stored of the records in the spool; `path` becomes its own.
-    async fn encode(&self, task: &Task, shelf: &Shelf, path: &mut PathBuf, digests: Digests) -> Result<Encoded, Error> {
+    async fn encode(
+        &self,
+        task: &Task,
+        shelf: &Arc<Shelf>,
+        path: &mut PathBuf,
+        digests: Digests,
+    ) -> Result<Encoded, Error> {
         if task.encoding.is_plain() || digests.bytes == 0 {
             return Ok(Encoded { content: digests.clone(), stored: digests });
         }
         let (source, target, encoding) = (path.clone(), shelf.file("encoded"), task.encoding);
         let segment_size = self.job.store.as_ref().and_then(|store| store.segment_size());
         let interrupt = self.job.config.interrupt.clone();
+        let shelf = Arc::clone(shelf);
         path.clone_from(&target);
         let _unbroken = self.job.unbroken.read().await;
         let encoded = tokio::task::spawn_blocking(move || {
-            let encoded = encode(&source, &target, encoding, segment_size, &interrupt)?;
-            std::fs::remove_file(&source).map(|()| encoded)
+            let target = Stored { file: File::create(target)?, shelf: &shelf, interrupt: &interrupt };
+            let encoded = encode(&source, target, encoding, segment_size)?;
+            let bytes = source.metadata()?.len();
+            std::fs::remove_file(&source)?;
+            shelf.give_back(bytes);
+            Ok(encoded)
         });
         let encoded = encoded.await.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()));
         encoded.map_err(|error| Error::io("write the dump in the spool", &error))

@@ -189,7 +189,7 @@ impl Job {
         let (policy, policies) = policy(influx, &database, config.retention_policy.as_deref()).await?;
         let measurements = selection::expand(influx, &database, &policy, &config.measurements).await?;
         let measurements = refusals::measurements(config, &measurements, &database, &policy)?;
-        let spool = Spool::open(&config.place.spool)?;
+        let spool = Spool::open(&config.place.spool)?.limited(config.place.spool_size);
         let run = Run { job: self.clone(), begun, spool, base, database, policies };
 
         // 2. The measurements, some at once; one that fails does not keep the others.

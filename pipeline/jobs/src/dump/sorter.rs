@@ -8,10 +8,16 @@ use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read, Seek, Write};
-use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::Interrupt;
+use crate::spool::Shelf;
 
 /// More runs than this are merged into one, so that neither open files nor their buffers grow with the instant.
 const MOST_RUNS: usize = 32;
+
+/// Bytes before each entry of a run, which tell its lengths.
+const LENGTHS: usize = 8;
 
 /// Buffer of each run while it is read or written, in bytes.
 const RUN_BUFFER: usize = 64 << 10;
@@ -23,9 +29,17 @@ pub(super) struct Sorter {
     bytes: Vec<u8>,
     entries: Vec<Entry>,
     limit: usize,
-    folder: PathBuf,
-    runs: Vec<File>,
+    shelf: Arc<Shelf>,
+    interrupt: Interrupt,
+    runs: Vec<Run>,
     spills: u64,
+}
+
+/// Sorted entries in an unnamed file.
+#[derive(Debug)]
+struct Run {
+    file: File,
+    bytes: usize,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -36,11 +50,13 @@ struct Entry {
 }
 
 impl Sorter {
-    /// Keeps up to about `limit` bytes (and one record) in memory, and the rest in unnamed files in `folder`.
-    pub(super) fn new(limit: usize, folder: &Path) -> Sorter {
+    /// Keeps up to about `limit` bytes (and one record) in memory, and the rest in unnamed files on the shelf, where it
+    /// waits for room no longer than until it is asked to end.
+    pub(super) fn new(limit: usize, shelf: Arc<Shelf>, interrupt: Interrupt) -> Sorter {
         // Lengths within the buffer are kept in 32 bits.
         let limit = limit.min(1 << 30);
-        Sorter { bytes: Vec::new(), entries: Vec::new(), limit, folder: folder.to_owned(), runs: Vec::new(), spills: 0 }
+        let (bytes, entries, runs) = (Vec::new(), Vec::new(), Vec::new());
+        Sorter { bytes, entries, limit, shelf, interrupt, runs, spills: 0 }
     }
 
     /// Takes one record: `key` and `record` append their bytes to the buffer that they are given.
@@ -66,7 +82,7 @@ impl Sorter {
             }
         } else {
             self.spill()?;
-            merge(std::mem::take(&mut self.runs), take)?;
+            merge(&mut self.runs, take)?;
         }
         self.clear();
         Ok(())
@@ -76,7 +92,7 @@ impl Sorter {
     pub(super) fn clear(&mut self) {
         self.bytes.clear();
         self.entries.clear();
-        self.runs.clear();
+        self.drop_runs();
     }
 
     /// How many runs were written to files so far.
@@ -95,21 +111,37 @@ impl Sorter {
             return Ok(());
         }
         self.sort();
-        let mut run = BufWriter::with_capacity(RUN_BUFFER, tempfile::tempfile_in(&self.folder)?);
+        let bytes = self.bytes.len() + self.entries.len() * LENGTHS;
+        let mut run = self.file(bytes)?;
         for entry in &self.entries {
             let (key, record) = entry.parts(&self.bytes);
             write_entry(&mut run, key, record)?;
         }
-        self.runs.push(finish(run)?);
+        self.runs.push(finish(run, bytes)?);
         self.spills += 1;
         self.bytes.clear();
         self.entries.clear();
         if self.runs.len() >= MOST_RUNS {
-            let mut merged = BufWriter::with_capacity(RUN_BUFFER, tempfile::tempfile_in(&self.folder)?);
-            merge(std::mem::take(&mut self.runs), |key, record| write_entry(&mut merged, key, record))?;
-            self.runs.push(finish(merged)?);
+            let bytes = self.runs.iter().map(|run| run.bytes).sum();
+            let mut merged = self.file(bytes)?;
+            merge(&mut self.runs, |key, record| write_entry(&mut merged, key, record))?;
+            self.drop_runs();
+            self.runs.push(finish(merged, bytes)?);
         }
         Ok(())
+    }
+
+    /// A new file for so many bytes.
+    fn file(&self, bytes: usize) -> io::Result<BufWriter<File>> {
+        self.shelf.take_blocking(bytes, &self.interrupt)?;
+        Ok(BufWriter::with_capacity(RUN_BUFFER, tempfile::tempfile_in(self.shelf.path())?))
+    }
+
+    fn drop_runs(&mut self) {
+        for Run { file, bytes } in self.runs.drain(..) {
+            drop(file);
+            self.shelf.give_back(bytes as u64);
+        }
     }
 }
 
@@ -124,10 +156,10 @@ fn length(length: usize) -> io::Result<u32> {
     u32::try_from(length).map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "a record is longer than 4 GiB"))
 }
 
-fn finish(run: BufWriter<File>) -> io::Result<File> {
+fn finish(run: BufWriter<File>, bytes: usize) -> io::Result<Run> {
     let mut file = run.into_inner().map_err(io::IntoInnerError::into_error)?;
     file.rewind()?;
-    Ok(file)
+    Ok(Run { file, bytes })
 }
 
 /// An entry in a run: two lengths, little endian, then key and record.
@@ -139,9 +171,9 @@ fn write_entry(run: &mut impl Write, key: &[u8], record: &[u8]) -> io::Result<()
 }
 
 /// Reads sorted runs to their ends and gives what they hold to `take` in order.
-fn merge(runs: Vec<File>, mut take: impl FnMut(&[u8], &[u8]) -> io::Result<()>) -> io::Result<()> {
+fn merge(runs: &mut [Run], mut take: impl FnMut(&[u8], &[u8]) -> io::Result<()>) -> io::Result<()> {
     let mut heads = BinaryHeap::new();
-    for file in runs {
+    for Run { file, .. } in runs {
         let run = BufReader::with_capacity(RUN_BUFFER, file);
         heads.extend(Head { key: Vec::new(), record: Vec::new(), run }.advance()?);
     }
@@ -153,16 +185,16 @@ fn merge(runs: Vec<File>, mut take: impl FnMut(&[u8], &[u8]) -> io::Result<()>) 
 }
 
 /// A run and its first entry that has not been taken.
-struct Head {
+struct Head<'a> {
     key: Vec<u8>,
     record: Vec<u8>,
-    run: BufReader<File>,
+    run: BufReader<&'a mut File>,
 }
 
-impl Head {
+impl<'a> Head<'a> {
     /// Reads the next entry; `None` at the end of the run.
-    fn advance(mut self) -> io::Result<Option<Head>> {
-        let mut lengths = [0; 8];
+    fn advance(mut self) -> io::Result<Option<Head<'a>>> {
+        let mut lengths = [0; LENGTHS];
         if io::BufRead::fill_buf(&mut self.run)?.is_empty() {
             return Ok(None);
         }
@@ -177,25 +209,25 @@ impl Head {
 }
 
 /// The greatest in the heap is the first in order.
-impl Ord for Head {
-    fn cmp(&self, other: &Head) -> Ordering {
+impl Ord for Head<'_> {
+    fn cmp(&self, other: &Self) -> Ordering {
         (&other.key, &other.record).cmp(&(&self.key, &self.record))
     }
 }
 
-impl PartialOrd for Head {
-    fn partial_cmp(&self, other: &Head) -> Option<Ordering> {
+impl PartialOrd for Head<'_> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
     }
 }
 
-impl PartialEq for Head {
-    fn eq(&self, other: &Head) -> bool {
+impl PartialEq for Head<'_> {
+    fn eq(&self, other: &Self) -> bool {
         self.cmp(other) == Ordering::Equal
     }
 }
 
-impl Eq for Head {}
+impl Eq for Head<'_> {}
 
 #[cfg(test)]
 mod tests {
@@ -206,8 +238,8 @@ mod tests {
     type Entries = Vec<(Vec<u8>, Vec<u8>)>;
 
     fn sorted(limit: usize, entries: &Entries) -> (Entries, u64) {
-        let folder = tempfile::tempdir().unwrap();
-        let mut sorter = Sorter::new(limit, folder.path());
+        let shelf = Arc::new(Shelf::of_test());
+        let mut sorter = Sorter::new(limit, Arc::clone(&shelf), Interrupt::new());
         for (key, record) in entries {
             sorter.push(|out| out.extend(key), |out| out.extend(record)).unwrap();
         }
@@ -218,7 +250,7 @@ mod tests {
                 Ok(())
             })
             .unwrap();
-        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "runs have no names");
+        assert_eq!(std::fs::read_dir(shelf.path()).unwrap().count(), 0, "runs have no names");
         (out, sorter.spills())
     }
 
@@ -246,8 +278,7 @@ mod tests {
 
     #[test]
     fn it_can_be_used_again_after_draining_and_after_clearing() {
-        let folder = tempfile::tempdir().unwrap();
-        let mut sorter = Sorter::new(64, folder.path());
+        let mut sorter = Sorter::new(64, Arc::new(Shelf::of_test()), Interrupt::new());
         for round in 0..3_u8 {
             for i in (0..10_u8).rev() {
                 sorter.push(|out| out.push(i), |out| out.extend([round; 10])).unwrap();

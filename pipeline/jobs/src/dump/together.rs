@@ -1,5 +1,6 @@
 //! Several dumps at once, over one pool of connections.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_util::stream::{self, StreamExt};
@@ -31,7 +32,7 @@ impl Run {
                 if over.load(Ordering::Relaxed) {
                     break;
                 }
-                let made = self.dump(task, buffer_bytes).await;
+                let made = self.dump_on_a_shelf(task, buffer_bytes).await;
                 if made.as_ref().is_err_and(|error| ends_all(error) || self.interrupted()) {
                     over.store(true, Ordering::Relaxed);
                 }
@@ -51,5 +52,24 @@ impl Run {
             }
         }
         Ok(results)
+    }
+
+    /// Makes one dump; once more, with all of the spool for itself, when others have left it no room.
+    async fn dump_on_a_shelf(&self, task: &Task, buffer_bytes: usize) -> Result<Made, Error> {
+        let mut room = 0;
+        loop {
+            let shelf = Arc::new(self.spool.shelf(room).await?);
+            match self.dump(task, &shelf, buffer_bytes).await {
+                Err(_) if shelf.gave_way() && !self.interrupted() => {
+                    tracing::info!(
+                        "{} waits until the spool is empty: the dumps do not fit into it together",
+                        task.origin
+                    );
+                    room = u64::MAX;
+                }
+                Err(error) if shelf.is_full() => return Err(error.during(format!("cannot dump {}", task.origin))),
+                made => return made,
+            }
+        }
     }
 }

@@ -40,6 +40,7 @@ impl Bench {
             writer: Writer { program: "nightshard-backup".to_owned(), version: "0.0.0".to_owned() },
             locks: self.folder.path().join("locks"),
             spool: self.spool(),
+            spool_size: None,
         };
         let calendar = Calendar {
             time_zone: chrono_tz::Europe::Berlin,

@@ -11,4 +11,5 @@ mod faults;
 mod refusals;
 mod replace;
 mod resume;
+mod room;
 mod stores;

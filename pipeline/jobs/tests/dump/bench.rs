@@ -131,6 +131,7 @@ impl Bench {
                 writer: Writer { program: "nightshard-dump".to_owned(), version: "0.0.0".to_owned() },
                 locks: self.folder.path().join("locks"),
                 spool: self.spool(),
+                spool_size: None,
             },
             calendar: Calendar {
                 time_zone: self.time_zone,

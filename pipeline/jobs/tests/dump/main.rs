@@ -15,6 +15,7 @@ mod open;
 mod patterns;
 mod points;
 mod refusals;
+mod room;
 mod selection;
 mod shards;
 mod together;

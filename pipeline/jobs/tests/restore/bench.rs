@@ -69,6 +69,7 @@ impl Bench {
             writer: Writer { program: "nightshard-restore".to_owned(), version: "0.0.0".to_owned() },
             locks: self.folder.path().join("locks"),
             spool: self.folder.path().join("spool"),
+            spool_size: None,
         }
     }
 

@@ -1,12 +1,18 @@
 //! Temporary files of a run: a folder of its own, gone when the run ends, swept by the next one when it was killed.
 
+mod room;
+
 use std::fs::{self, File};
+use std::io::{self, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use tempfile::TempDir;
 
-use crate::Error;
+use crate::{Error, Interrupt};
+pub(crate) use room::Full;
+use room::{Allotment, Room};
 
 /// How the folders are named that may be swept, and how many letters and digits follow; nothing else is touched.
 const PREFIX: &str = "nightshard-spool-";
@@ -21,6 +27,7 @@ pub struct Spool {
     folder: TempDir,
     /// The folder itself, locked for as long as the run lives.
     _in_use: File,
+    room: Arc<Room>,
 }
 
 impl Spool {
@@ -41,10 +48,16 @@ impl Spool {
                 && in_use.try_lock().is_ok()
                 && folder.path().exists()
             {
-                return Ok(Spool { folder, _in_use: in_use });
+                return Ok(Spool { folder, _in_use: in_use, room: Room::new(None) });
             }
         }
         Err(failed(&std::io::Error::other("folders vanish there, or cannot be locked")))
+    }
+
+    /// Lets the files on its shelves have no more than so many bytes together.
+    #[must_use]
+    pub(crate) fn limited(self, limit: Option<u64>) -> Spool {
+        Spool { room: Room::new(limit), ..self }
     }
 
     /// The run's folder.
@@ -59,15 +72,16 @@ impl Spool {
         self.folder.path().join(name)
     }
 
-    /// Makes a shelf: a folder for the files of one piece of work.
+    /// Makes a shelf: a folder for the files of one piece of work, for which so many bytes, or all, are waited for.
     ///
     /// # Errors
     ///
     /// When it cannot be made.
-    pub(crate) fn shelf(&self) -> Result<Shelf, Error> {
+    pub(crate) async fn shelf(&self, bytes: u64) -> Result<Shelf, Error> {
+        let allotment = self.room.enter(bytes).await;
         let folder = tempfile::Builder::new().prefix("").tempdir_in(self.path());
         let folder = folder.map_err(|error| Error::io(format!("use the spool {}", self.path().display()), &error))?;
-        Ok(Shelf { folder })
+        Ok(Shelf { folder, allotment })
     }
 
     /// Bytes that are free for this user where the spool lies.
@@ -80,16 +94,89 @@ impl Spool {
     }
 }
 
-/// A folder in the spool for one piece of work, gone with its files when the work is done.
+/// A folder in the spool for one piece of work, gone with its files when the work is done. Whoever writes there takes the
+/// room before, and gives it back when a file is removed.
 #[derive(Debug)]
 pub(crate) struct Shelf {
     folder: TempDir,
+    /// Given back after the folder has gone.
+    allotment: Allotment,
 }
 
 impl Shelf {
+    /// The folder.
+    pub(crate) fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
     /// A path in it.
     pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
+    }
+
+    /// Takes room for so many bytes, which is waited for.
+    pub(crate) async fn take(&self, bytes: usize) -> Result<(), Full> {
+        self.allotment.take(bytes as u64).await
+    }
+
+    /// The same in a blocking thread, unless it is asked to end.
+    pub(crate) fn take_blocking(&self, bytes: usize, interrupt: &Interrupt) -> io::Result<()> {
+        self.allotment.take_blocking(bytes as u64, interrupt)
+    }
+
+    /// A file has been removed.
+    pub(crate) fn give_back(&self, bytes: u64) {
+        self.allotment.give_back(bytes);
+    }
+
+    /// The only file is to be written anew.
+    pub(crate) fn begin_again(&self) {
+        self.allotment.begin_again();
+    }
+
+    /// Everything has been written.
+    pub(crate) fn settle(&self) {
+        self.allotment.settle();
+    }
+
+    /// Whether the work found no room.
+    pub(crate) fn is_full(&self) -> bool {
+        self.allotment.is_full()
+    }
+
+    /// Whether the work found no room because of others, and is to begin again on a shelf with all of it.
+    pub(crate) fn gave_way(&self) -> bool {
+        self.allotment.gave_way()
+    }
+}
+
+#[cfg(test)]
+impl Shelf {
+    /// One without a spool around it, and without a limit.
+    pub(crate) fn of_test() -> Shelf {
+        let room = Room::new(None);
+        let allotment = futures_util::FutureExt::now_or_never(room.enter(0)).expect("there is no limit");
+        Shelf { folder: tempfile::tempdir().expect("a temporary directory"), allotment }
+    }
+}
+
+/// A file on a shelf that takes its room as it grows.
+#[derive(Debug)]
+pub(crate) struct Stored<'a> {
+    pub(crate) file: File,
+    pub(crate) shelf: &'a Shelf,
+    pub(crate) interrupt: &'a Interrupt,
+}
+
+impl Write for Stored<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.shelf.take_blocking(bytes.len(), self.interrupt)?;
+        self.file.write_all(bytes)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
     }
 }
 
