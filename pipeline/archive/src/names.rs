@@ -70,6 +70,18 @@ pub fn dump_of_manifest<'a>(container: &str, name: &'a str) -> Option<&'a str> {
     name.strip_prefix("dump.").or_else(|| name.strip_prefix("replacing."))
 }
 
+/// What a run of the dump was asked for, by an id of that.
+#[must_use]
+pub fn dump_selection(container: &str, id: &str) -> String {
+    format!("{container}/manifests/selection.{id}.json")
+}
+
+/// Whether `name` is that of a selection of dumps.
+#[must_use]
+pub fn is_dump_selection(container: &str, name: &str) -> bool {
+    name.strip_prefix(&manifests_prefix(container)).is_some_and(|name| name.starts_with("selection."))
+}
+
 /// What a restore onto the named host proved.
 #[must_use]
 pub fn restore_record(container: &str, host: &str) -> String {

@@ -80,6 +80,48 @@ impl Document for DumpManifest {
     const FORMAT: &'static str = "nightshard-dump/1";
 }
 
+/// What a run of the dump was asked for on a day of which its night had not seen the end. A measurement that comes later
+/// is found by it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DumpSelection {
+    /// `nightshard-selection/1`.
+    pub format: String,
+    /// The day that was dumped.
+    pub night: NaiveDate,
+    /// The time zone in which the day begins and ends.
+    pub time_zone: String,
+    /// The program that wrote this.
+    pub writer: Writer,
+    /// The database.
+    pub database: String,
+    /// The retention policy.
+    pub retention_policy: String,
+    /// The measurements as they were asked for, with `*` and `?`.
+    pub measurements: Vec<String>,
+    /// The pattern of the dumps' names.
+    pub name: String,
+    /// How records are written: `json`, `ndjson` or `csv`.
+    pub encoding: String,
+    /// How each object is compressed as a whole: `gzip`, `zstd`, or not.
+    #[serde(default)]
+    pub compression: Option<String>,
+    /// Records a page.
+    pub page_size: u64,
+    /// The first instant of the day.
+    pub window_start: DateTime<Utc>,
+    /// The first instant after it.
+    pub window_end: DateTime<Utc>,
+    /// Until when all measurements were looked through.
+    pub covered_until: DateTime<Utc>,
+    /// Whether that lies before the end of the day.
+    pub open: bool,
+}
+
+impl Document for DumpSelection {
+    const WHAT: &'static str = "selection of a dump";
+    const FORMAT: &'static str = "nightshard-selection/1";
+}
+
 /// A sealed dump is being replaced by one that holds more. It is written before the seal goes and removed after the new
 /// one stands: whoever finds it without a seal can tell from the object which of the two is there.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

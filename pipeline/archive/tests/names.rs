@@ -35,7 +35,13 @@ fn a_dump_is_found_by_its_seal_and_by_the_record_of_its_replacement() {
         assert_eq!(names::dump_of_manifest("n", &name), Some("restore.x.json"), "{name}");
         assert_eq!(names::dump_of_manifest("m", &name), None);
     }
-    for name in [names::backup_manifest("n"), names::restore_record("n", "dump.h"), names::dump("n", "dump.json")] {
+    let selection = names::dump_selection("n", "dump.1");
+    assert!(names::is_dump_selection("n", &selection) && !names::is_dump_selection("m", &selection));
+    let others = [names::backup_manifest("n"), names::restore_record("n", "dump.h"), names::dump("n", "dump.json")];
+    for name in others.into_iter().chain([names::dump_manifest("n", "selection.json")]) {
+        assert!(!names::is_dump_selection("n", &name), "{name}");
+    }
+    for name in [names::backup_manifest("n"), names::restore_record("n", "dump.h"), selection] {
         assert_eq!(names::dump_of_manifest("n", &name), None, "{name}");
     }
 }

@@ -9,7 +9,8 @@ use archive::{BackupManifest, Window, names};
 use chrono::{Days, NaiveDate};
 use store::Store;
 
-use super::task::Task;
+use super::deposit::Listed;
+use super::task::{Purpose, Task};
 use super::{Outcome, Run, failure};
 use crate::{Error, Event, Kind};
 
@@ -48,7 +49,8 @@ impl Run {
         let container = self.job.config.calendar.pattern.container(day);
         let mut tasks = Vec::new();
         let mut ours = None;
-        for file in &self.sealed_files(store, &container).await? {
+        let Listed { files, selections } = self.listed(store, &container).await?;
+        for file in &files {
             let seal = match self.sealed(store, &container, file).await {
                 Ok(Some(seal)) => seal,
                 Ok(None) => continue,
@@ -61,32 +63,73 @@ impl Run {
             if !self.gains(night, &seal) {
                 continue;
             }
-            if ours.is_none() {
-                ours = Some(self.is_of_same_source(store, night, &container).await?);
-            }
-            if ours == Some(false) {
-                let host = &night.source.host;
-                let text = format!("{file} is not completed: {container} is not a night of {host}");
-                self.job.progress.report(Event::Warning(&text));
+            if !self.is_ours(&mut ours, store, night, &container).await? {
                 continue;
             }
             tasks.push(Task::completion(&container, file, &seal)?);
         }
+        let mut all_late = Vec::new();
+        for name in selections {
+            let late = match self.late(store, night, &container, name, &files).await {
+                Ok(Some(late)) => late,
+                Ok(None) => continue,
+                Err(error) if error.kind() == Kind::Passing => return Err(error),
+                Err(error) => {
+                    outcome.failures.push(failure(&error));
+                    continue;
+                }
+            };
+            if self.is_ours(&mut ours, store, night, &container).await? {
+                tasks.extend(late.tasks.iter().cloned());
+                all_late.push(late);
+            }
+        }
+        let (mut locked, mut failed) = (false, false);
         tasks.sort_by(|one, other| one.origin.cmp(&other.origin));
         for (task, made) in self.together(&tasks, |error| error.kind() == Kind::Passing).await? {
             match made {
                 Ok(done) => {
                     outcome.failures.extend(done.lacking);
-                    outcome.completed.push(done.dumped);
+                    // A measurement that is new now has nothing of that day, as a rule.
+                    if task.purpose == Purpose::Completion || done.dumped.records > 0 {
+                        outcome.completed.push(done.dumped);
+                    }
                 }
                 // Another run is at this very measurement, and completes it.
-                Err(error) if error.kind() == Kind::Locked => {}
+                Err(error) if error.kind() == Kind::Locked => locked = true,
                 Err(error) => {
+                    failed = true;
                     outcome.failures.push(failure(&error.during(format!("cannot complete {container}/{}", task.file))));
                 }
             }
         }
+        if !locked && !failed {
+            for late in &all_late {
+                self.settle(store, &container, late).await?;
+            }
+        }
         Ok(())
+    }
+
+    /// Whether a container is of the server of which this night is; said once when it is not.
+    async fn is_ours(
+        &self,
+        known: &mut Option<bool>,
+        store: &dyn Store,
+        night: &BackupManifest,
+        container: &str,
+    ) -> Result<bool, Error> {
+        if let Some(ours) = *known {
+            return Ok(ours);
+        }
+        let ours = self.is_of_same_source(store, night, container).await?;
+        if !ours {
+            let host = &night.source.host;
+            let text = format!("dumps are not completed: {container} is not a night of {host}");
+            self.job.progress.report(Event::Warning(&text));
+        }
+        *known = Some(ours);
+        Ok(ours)
     }
 
     /// Whether the dump is open, and the night that the server holds knows more.

@@ -37,6 +37,15 @@ pub(super) struct Spooled<'a> {
     pub(super) tags: &'a [String],
 }
 
+/// What a container has of dumps.
+#[derive(Debug, Default)]
+pub(super) struct Listed {
+    /// The file names of the dumps.
+    pub(super) files: Vec<String>,
+    /// The names of the objects that tell what was asked for.
+    pub(super) selections: Vec<String>,
+}
+
 impl Run {
     /// The seal of the dump that the archive holds under this name. Refuses one that is of something else, or of what
     /// cannot be told. An object without a seal is what an interrupted dump left, and may be replaced.
@@ -61,7 +70,7 @@ impl Run {
     /// Refuses the run when the archive holds something else under the name of one of its dumps.
     pub(super) async fn refuse_names_of_others(&self, container: &str, tasks: &[Task]) -> Result<(), Error> {
         let Some(store) = self.job.store.as_deref().filter(|_| self.job.config.upload) else { return Ok(()) };
-        let sealed: BTreeSet<String> = self.sealed_files(store, container).await?.into_iter().collect();
+        let sealed: BTreeSet<String> = self.listed(store, container).await?.files.into_iter().collect();
         for task in tasks.iter().filter(|task| sealed.contains(&task.file)) {
             match self.held(store, task).await {
                 // A seal that cannot be read is a matter of its own dump.
@@ -72,11 +81,11 @@ impl Run {
         Ok(())
     }
 
-    /// The names of all dumps in a container; of a container that does not exist, none.
-    pub(super) async fn sealed_files(&self, store: &dyn Store, container: &str) -> Result<Vec<String>, Error> {
+    /// What a container has of dumps; one that does not exist has nothing.
+    pub(super) async fn listed(&self, store: &dyn Store, container: &str) -> Result<Listed, Error> {
         let listed = match store.list_all(container, &names::manifests_prefix(container)).await {
             Ok(listed) => listed,
-            Err(store::Error::NotFound { .. }) => return Ok(Vec::new()),
+            Err(store::Error::NotFound { .. }) => return Ok(Listed::default()),
             Err(error) => return Err(error.into()),
         };
         // A dump has a seal, or the record of its replacement, or both for a moment.
@@ -84,7 +93,9 @@ impl Run {
         let mut files: Vec<String> = files.map(str::to_owned).collect();
         files.sort_unstable();
         files.dedup();
-        Ok(files)
+        let selections = listed.into_iter().map(|entry| entry.name);
+        let selections = selections.filter(|name| names::is_dump_selection(container, name)).collect();
+        Ok(Listed { files, selections })
     }
 
     /// The seal of a dump. One that was lost while the dump was being replaced is written again first.

@@ -14,7 +14,7 @@ use super::encode::{Encoded, encode};
 use super::extract::{Extracted, Request, extract};
 use super::older::{Identity, Older};
 use super::schema::{Origin, Schema};
-use super::task::Task;
+use super::task::{Purpose, Task};
 use super::{Dumped, Run, schema, spans};
 use crate::spool::{Shelf, Stored};
 use crate::{Error, Event, Kind, Lock};
@@ -35,7 +35,7 @@ pub(super) struct Made {
 impl Run {
     /// Makes one dump, with its files on the shelf.
     pub(super) async fn dump(&self, task: &Task, shelf: &Arc<Shelf>, buffer_bytes: usize) -> Result<Made, Error> {
-        let Task { origin, file, .. } = task;
+        let (Task { origin, file, .. }, asked) = (task, task.purpose == Purpose::Asked);
         let store = self.job.store.as_deref().filter(|_| self.job.config.upload);
         let _lock = match store {
             Some(store) => Some(Lock::exclusive(&self.job.config.place.locks, &lock_name(store, origin))?),
@@ -55,16 +55,15 @@ impl Run {
             Some(held) if held.kept == 0 && held.covered_until == covered_until => None,
             held => held,
         };
-        let (step, day) =
-            if task.completes { ("completing", task.night.to_string()) } else { ("dumping", String::new()) };
+        let (step, day) = if asked { ("dumping", String::new()) } else { ("completing", task.night.to_string()) };
         self.job.progress.report(Event::Step(format!("{step} {} {day}", origin.measurement).trim_end()));
         let schema = match self.schema(task).await? {
             Some(schema) => schema,
-            None if task.completes => Schema::default(),
+            None if !asked => Schema::default(),
             None => return Err(self.missing(origin).await?),
         };
         let mut warnings = schema.warnings();
-        if self.job.config.retention_policy.is_none() && !task.completes {
+        if self.job.config.retention_policy.is_none() && asked {
             let others = schema::elsewhere(&self.job.influx, origin, &self.policies).await?;
             warnings.extend(others.iter().map(|other| {
                 format!("it exists in the retention policy {other} too, which was not dumped (--retention-policy)")
@@ -124,6 +123,9 @@ impl Run {
             spills: arranged.spills,
             warnings,
         };
+        if task.purpose == Purpose::Late && dumped.records == 0 {
+            return Ok(Made { dumped, lacking });
+        }
         let _unbroken = self.job.unbroken.read().await;
         if let Some(store) = store {
             // Another dump may have come to its end meanwhile, on another machine.

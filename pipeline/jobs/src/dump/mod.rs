@@ -17,6 +17,7 @@ mod encode;
 mod extract;
 mod format;
 mod json;
+mod late;
 mod measurement;
 mod older;
 mod outcome;
@@ -187,8 +188,8 @@ impl Job {
         let _lock = base.hold(config, influx, &database, deadline, progress.as_ref()).await?;
         influx.ping().await?;
         let (policy, policies) = policy(influx, &database, config.retention_policy.as_deref()).await?;
-        let measurements = selection::expand(influx, &database, &policy, &config.measurements).await?;
-        let measurements = refusals::measurements(config, &measurements, &database, &policy)?;
+        let selected = selection::expand(influx, &database, &policy, &config.measurements).await?;
+        let measurements = refusals::measurements(config, &selected.measurements, &database, &policy)?;
         let spool = Spool::open(&config.place.spool)?.limited(config.place.spool_size);
         let run = Run { job: self.clone(), begun, spool, base, database, policies };
 
@@ -205,6 +206,9 @@ impl Job {
         let tasks = measurements.iter().map(|measurement| Task::new(&run, &night, window, &policy, measurement));
         let tasks = tasks.collect::<Result<Vec<Task>, Error>>()?;
         run.refuse_names_of_others(&night.container, &tasks).await?;
+        if selected.may_grow {
+            run.remember(&night, window, &policy).await?;
+        }
         for (_, made) in run.together(&tasks, |error| tasks.len() == 1 || error.kind() == Kind::Passing).await? {
             match made {
                 Ok(made) => {

@@ -75,6 +75,9 @@ impl Outcome {
     #[must_use]
     pub fn summary(&self) -> String {
         let mut lines = Vec::new();
+        if self.dumps.is_empty() && self.failures.is_empty() {
+            lines.push(format!("no measurements on {}", self.night));
+        }
         for dump in &self.dumps {
             dump.say(&mut lines);
         }

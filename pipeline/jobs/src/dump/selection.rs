@@ -5,27 +5,32 @@ use influx::Influx;
 use super::schema;
 use crate::{Error, Kind};
 
+/// The measurements that are meant.
+#[derive(Debug)]
+pub(super) struct Selected {
+    pub(super) measurements: Vec<String>,
+    /// Whether another day may have more of them.
+    pub(super) may_grow: bool,
+}
+
 /// The measurements of a policy for which the asked names stand, in their order. A name that a measurement has means
 /// that one, whatever characters are in it.
-pub(super) async fn expand(
-    influx: &Influx,
-    database: &str,
-    policy: &str,
-    asked: &[String],
-) -> Result<Vec<String>, Error> {
-    if !asked.iter().any(|name| name.contains(['*', '?'])) {
-        return Ok(asked.to_vec());
+pub(super) async fn expand(influx: &Influx, database: &str, policy: &str, asked: &[String]) -> Result<Selected, Error> {
+    let patterns = asked.iter().any(|name| is_pattern(name));
+    if !patterns && asked.len() < 2 {
+        return Ok(Selected { measurements: asked.to_vec(), may_grow: false });
     }
     let there = schema::in_policy(influx, database, policy).await?;
     let mut measurements = Vec::new();
     for name in asked {
-        if there.contains(name) || !name.contains(['*', '?']) {
+        if there.contains(name) || !is_pattern(name) {
             measurements.push(name.clone());
             continue;
         }
         let before = measurements.len();
         measurements.extend(there.iter().filter(|measurement| matches(name, measurement)).cloned());
-        if measurements.len() == before {
+        // That nothing at all is there yet is no mistake of whoever asks for everything.
+        if measurements.len() == before && name != "*" {
             let message = format!("no measurement of {database}.{policy} is called like {name}");
             let shown = there.iter().take(20).cloned().collect::<Vec<_>>().join(", ");
             return Err(Error::new(Kind::Usage, message).hint(match shown.is_empty() {
@@ -34,7 +39,21 @@ pub(super) async fn expand(
             }));
         }
     }
-    Ok(measurements)
+    let may_grow = patterns || measurements.iter().any(|name| !there.contains(name));
+    Ok(Selected { measurements, may_grow })
+}
+
+/// The measurements among `there` for which the asked names stand.
+pub(super) fn selected(asked: &[String], there: &[String]) -> Vec<String> {
+    let meant = |measurement: &&String| {
+        let pattern = |name: &&String| is_pattern(name) && !there.contains(name);
+        asked.contains(measurement) || asked.iter().filter(pattern).any(|name| matches(name, measurement))
+    };
+    there.iter().filter(meant).cloned().collect()
+}
+
+fn is_pattern(name: &str) -> bool {
+    name.contains(['*', '?'])
 }
 
 /// Whether a pattern stands for a name: `*` is any text, `?` any one character.

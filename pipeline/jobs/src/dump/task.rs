@@ -10,7 +10,7 @@ use super::{Run, spans};
 use crate::Error;
 
 /// A window of a measurement, and the place of its dump in the archive.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Task {
     /// The container of the day.
     pub(super) container: String,
@@ -26,8 +26,18 @@ pub(super) struct Task {
     pub(super) file: String,
     pub(super) encoding: Encoding,
     pub(super) page_size: usize,
-    /// Whether an open dump is to be completed. Its measurement may be gone by now.
-    pub(super) completes: bool,
+    pub(super) purpose: Purpose,
+}
+
+/// Why a dump is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// It was asked for.
+    Asked,
+    /// It is open, and is to be completed. Its measurement may be gone by now.
+    Completion,
+    /// Its measurement came after the backup of its day, if it has records there at all.
+    Late,
 }
 
 impl Task {
@@ -57,7 +67,7 @@ impl Task {
             file: run.job.config.name.file(of, window, time_zone, &encoding.extension()),
             encoding,
             page_size: run.job.config.page_size,
-            completes: false,
+            purpose: Purpose::Asked,
         })
     }
 
@@ -78,7 +88,7 @@ impl Task {
             file: file.to_owned(),
             encoding: Encoding::read(&seal.encoding, seal.compression.as_deref())?,
             page_size: usize::try_from(seal.page_size).unwrap_or(usize::MAX),
-            completes: true,
+            purpose: Purpose::Completion,
         })
     }
 }

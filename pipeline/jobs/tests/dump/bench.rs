@@ -204,6 +204,12 @@ impl Bench {
         text
     }
 
+    /// An object as text, whatever it is.
+    pub(crate) async fn store_text(&self, object: &str) -> String {
+        let container = object.split('/').next().unwrap();
+        String::from_utf8(self.store.get_bytes(container, object, u64::MAX).await.unwrap().to_vec()).unwrap()
+    }
+
     pub(crate) async fn seal_of(&self, container: &str, file: &str) -> Seal {
         let name = format!("{container}/manifests/dump.{file}.json");
         serde_json::from_slice(&self.store.get_bytes(container, &name, u64::MAX).await.unwrap()).unwrap()

@@ -9,6 +9,7 @@ mod faults;
 mod formats;
 mod impostor;
 mod interruption;
+mod late;
 mod names;
 mod nights;
 mod open;

@@ -180,7 +180,10 @@ struct Mender {
 
 impl Progress for Mender {
     fn report(&self, event: Event<'_>) {
-        if let Event::Warning(text) = event {
+        // Of the clocks there are warnings too: the tests' own is years behind.
+        if let Event::Warning(text) = event
+            && text.contains("reading it again")
+        {
             self.said.lock().unwrap().push(text.to_owned());
             if self.left.fetch_sub(1, Ordering::SeqCst) == 1 {
                 fs::write(&self.file, &self.whole).unwrap();
@@ -210,9 +213,7 @@ async fn a_shard_that_comes_damaged_is_read_again_since_another_copy_may_be_whol
             .await
             .unwrap();
         assert_eq!(points(&target, "sensu_db").await, points(&source, "sensu_db").await);
-        let mut said = mender.said.lock().unwrap();
-        // The tests' clock is years behind.
-        said.retain(|line| !line.contains("the clock"));
+        let said = mender.said.lock().unwrap();
         assert_eq!(said.len(), looks as usize, "{said:?}");
         assert!(said.iter().all(|line| line.contains(&name) && line.contains("reading it again")), "{said:?}");
     }
