@@ -85,7 +85,8 @@ impl Door for Restore {
     }
 
     async fn run(self, context: Context) -> Result<Report, Failure> {
-        let (influx, archive) = (self.target.connect()?, self.common.archive.connect(&context.environment).await?);
+        let influx = self.target.connect()?;
+        let archive = context.interrupt.unless(self.common.archive.connect(&context.environment)).await?;
         let now = context.now();
         let config = Config {
             place: context.place,

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -78,12 +79,30 @@ struct Plan {
     then: Fault,
 }
 
+/// What has passed so far, over all connections.
+#[derive(Debug, Default)]
+struct Passed {
+    requests: AtomicU64,
+    answers: AtomicU64,
+}
+
+/// What a connection is told, and what is told of it.
+#[derive(Debug)]
+struct Watched {
+    passed: Arc<Passed>,
+    stalls: watch::Sender<usize>,
+    frozen: watch::Receiver<bool>,
+}
+
 /// A proxy before one address. Dropping it ends it and its connections.
 #[derive(Debug)]
 pub struct FaultProxy {
     address: SocketAddr,
     plan: Arc<Mutex<Plan>>,
     accepted: watch::Receiver<usize>,
+    stalled: watch::Receiver<usize>,
+    passed: Arc<Passed>,
+    freeze: watch::Sender<bool>,
     task: JoinHandle<()>,
 }
 
@@ -95,7 +114,10 @@ impl FaultProxy {
         let address = listener.local_addr().unwrap();
         let plan = Arc::new(Mutex::new(Plan { next: VecDeque::new(), then: Fault::None }));
         let (count, accepted) = watch::channel(0);
-        let plans = Arc::clone(&plan);
+        let (stalls, stalled) = watch::channel(0);
+        let passed = Arc::new(Passed::default());
+        let (freeze, frozen) = watch::channel(false);
+        let (plans, counters) = (Arc::clone(&plan), Arc::clone(&passed));
         let task = tokio::spawn(async move {
             // Owned by this task, so that all connections end with the proxy.
             let mut connections = tokio::task::JoinSet::new();
@@ -106,11 +128,12 @@ impl FaultProxy {
                     plan.next.pop_front().unwrap_or(plan.then)
                 };
                 count.send_modify(|count| *count += 1);
-                connections.spawn(relay(client, target.clone(), fault));
+                let watched = Watched { passed: Arc::clone(&counters), stalls: stalls.clone(), frozen: frozen.clone() };
+                connections.spawn(relay(client, target.clone(), fault, watched));
                 while connections.try_join_next().is_some() {}
             }
         });
-        FaultProxy { address, plan, accepted, task }
+        FaultProxy { address, plan, accepted, stalled, passed, freeze, task }
     }
 
     /// Where it listens, as host and port.
@@ -142,6 +165,26 @@ impl FaultProxy {
     pub async fn await_connections(&self, count: usize) {
         self.accepted.clone().wait_for(|accepted| *accepted >= count).await.unwrap();
     }
+
+    /// From now on nothing passes any more, on all connections, those that are there and those that are made.
+    pub fn freeze(&self) {
+        self.freeze.send_replace(true);
+    }
+
+    /// Waits until so many connections have come to stand still in all.
+    pub async fn await_stalls(&self, count: usize) {
+        self.stalled.clone().wait_for(|stalled| *stalled >= count).await.unwrap();
+    }
+
+    /// Bytes that clients have sent and servers have got so far, over all connections.
+    pub fn request_bytes(&self) -> u64 {
+        self.passed.requests.load(Ordering::Relaxed)
+    }
+
+    /// Bytes that servers have sent and clients have got so far, over all connections.
+    pub fn answer_bytes(&self) -> u64 {
+        self.passed.answers.load(Ordering::Relaxed)
+    }
 }
 
 impl Drop for FaultProxy {
@@ -150,7 +193,7 @@ impl Drop for FaultProxy {
     }
 }
 
-async fn relay(mut client: TcpStream, target: String, fault: Fault) {
+async fn relay(mut client: TcpStream, target: String, fault: Fault, watched: Watched) {
     let server = match fault {
         Fault::Refuse => None,
         _ => TcpStream::connect(&target).await.ok(),
@@ -162,18 +205,30 @@ async fn relay(mut client: TcpStream, target: String, fault: Fault) {
         // Halves that borrow, because dropping an owned one would send a FIN where a reset is due.
         let (client_read, client_write) = client.split();
         let (server_read, server_write) = server.split();
-        let request = pass(client_read, server_write, fault.request());
-        let answer = pass(server_read, client_write, fault.answer());
+        let request = pass(client_read, server_write, fault.request(), &watched.passed.requests);
+        let answer = pass(server_read, client_write, fault.answer(), &watched.passed.answers);
         tokio::pin!(request, answer);
         // One direction may end in good order while the other goes on.
+        let both = async {
+            tokio::select! {
+                end = &mut request => if end == End::Finish { answer.await } else { end },
+                end = &mut answer => if end == End::Finish { request.await } else { end },
+            }
+        };
+        let mut frozen = watched.frozen.clone();
+        let freezing = async { drop(frozen.wait_for(|frozen| *frozen).await) };
         tokio::select! {
-            end = &mut request => if end == End::Finish { answer.await } else { end },
-            end = &mut answer => if end == End::Finish { request.await } else { end },
+            biased;
+            () = freezing => End::Stall,
+            end = both => end,
         }
     };
     match end {
         End::Finish => {}
-        End::Stall => std::future::pending().await,
+        End::Stall => {
+            watched.stalls.send_modify(|stalls| *stalls += 1);
+            std::future::pending().await
+        }
         End::Reset => {
             // Closing the sockets, which is next, now sends a reset.
             let _ = client.set_zero_linger();
@@ -183,7 +238,7 @@ async fn relay(mut client: TcpStream, target: String, fault: Fault) {
 }
 
 /// Moves bytes until the flow ends, and tells how it ended.
-async fn pass(mut from: ReadHalf<'_>, mut to: WriteHalf<'_>, flow: Flow) -> End {
+async fn pass(mut from: ReadHalf<'_>, mut to: WriteHalf<'_>, flow: Flow, passed: &AtomicU64) -> End {
     let mut buffer = vec![0; 64 << 10];
     let mut left = match flow {
         Flow::Until(bytes, _) => bytes,
@@ -207,6 +262,7 @@ async fn pass(mut from: ReadHalf<'_>, mut to: WriteHalf<'_>, flow: Flow) -> End 
             break End::Reset;
         }
         left -= count as u64;
+        passed.fetch_add(count as u64, Ordering::Relaxed);
         if let Flow::Slow(rate) = flow {
             tokio::time::sleep(Duration::from_secs_f64(count as f64 / rate as f64)).await;
         }

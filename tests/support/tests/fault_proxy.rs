@@ -100,3 +100,18 @@ async fn a_slow_answer_takes_its_time() {
     assert_eq!(ask(&proxy).await, (BYTES, Ok(())));
     assert!(before.elapsed() > Duration::from_millis(900), "{:?}", before.elapsed());
 }
+
+#[tokio::test]
+async fn what_passes_is_counted_and_a_frozen_proxy_lets_nothing_pass() {
+    let proxy = FaultProxy::start(server().await).await;
+    assert_eq!(ask(&proxy).await, (BYTES, Ok(())));
+    assert_eq!((proxy.request_bytes(), proxy.answer_bytes()), (10, BYTES as u64));
+    let mut open = TcpStream::connect(proxy.address()).await.unwrap();
+    proxy.await_connections(2).await;
+    proxy.freeze();
+    proxy.await_stalls(1).await;
+    open.write_all(&[1; 10]).await.unwrap();
+    let _later = TcpStream::connect(proxy.address()).await.unwrap();
+    proxy.await_stalls(2).await;
+    assert_eq!((proxy.request_bytes(), proxy.answer_bytes()), (10, BYTES as u64));
+}

@@ -29,7 +29,6 @@ mod target;
 mod way;
 mod witness;
 
-use std::future::Future;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -180,12 +179,12 @@ async fn night(
     let begun = Instant::now();
     // 1. The clocks, and the night's seal, which is waited for.
     let clocks = (now, begun);
-    let clocks =
-        clocks::look(&config.calendar, date.into(), clocks, Some(store.as_ref()), &influx, progress.as_ref()).await;
-    let night = config.calendar.night(date, now)?;
     let (time_zone, interrupt) = (config.calendar.time_zone, &config.interrupt);
+    let clocks = clocks::look(&config.calendar, date.into(), clocks, Some(store.as_ref()), &influx, progress.as_ref());
+    let clocks = interrupt.unless(async { Ok::<_, Error>(clocks.await) }).await?;
+    let night = config.calendar.night(date, now)?;
     let manifest = wait::for_backup(store.as_ref(), &night, time_zone, config.wait, progress.as_ref());
-    let manifest = unless(interrupt, manifest).await?;
+    let manifest = interrupt.unless(manifest).await?;
 
     // 2. One restore at a time for each target, and no dump meanwhile.
     let _lock = Lock::exclusive(&config.place.locks, &lock::target_name(influx.url()))?;
@@ -193,8 +192,8 @@ async fn night(
     // 3. What is to be restored, and onto whom: is it the source, or a stranger?
     progress.report(Event::Step("looking at the night and the target"));
     let selection = Selection::load(store.as_ref(), manifest, &config.databases, config.new_database.as_deref());
-    let selection = unless(interrupt, selection).await?;
-    let way = unless(interrupt, Way::find(&config, &influx, &selection, now)).await?;
+    let selection = interrupt.unless(selection).await?;
+    let way = interrupt.unless(Way::find(&config, &influx, &selection, now)).await?;
 
     // 4. Everything onto the local disk, and checked; unless an earlier recovery has put it in place already.
     let (_staging, shards) = way.fetch(&config, &store, &selection, &progress).await?;
@@ -230,12 +229,13 @@ async fn night(
         Some(_) => names::restore_record(&night.container, &format!("{host}.{}", selection.databases.join("."))),
     };
     let counted = count::all(&influx, &selection.databases, config.prove, config.parallel, progress.as_ref());
-    let proof = unless(interrupt, counted).await.unwrap_or_else(|error| {
+    let proof = interrupt.unless(counted).await.unwrap_or_else(|error| {
         failures.push(format!("cannot count the points: {error}"));
         None
     });
     let seconds_counting = counting.elapsed().as_secs_f64();
-    let earlier = record::earlier(store.as_ref(), &night.container, &name, &selection.manifest_sha256).await;
+    let earlier = record::earlier(store.as_ref(), &night.container, &name, &selection.manifest_sha256);
+    let earlier = interrupt.unless_slow(earlier).await;
     let most = earlier.as_ref().ok().and_then(Option::as_ref).map(record::most).unwrap_or_default();
     // What has been removed as too old is missing rightly.
     if let (Some(proof), None) = (&proof, config.recovery) {
@@ -262,7 +262,10 @@ async fn night(
         proof,
     };
     let recorded = match earlier {
-        Ok(_) => archive::replace(store.as_ref(), &night.container, &name, &record).await.map_err(Error::from),
+        Ok(_) => {
+            let replaced = archive::replace(store.as_ref(), &night.container, &name, &record);
+            interrupt.unless_slow(async { replaced.await.map_err(Error::from) }).await
+        }
         // What it knows of earlier restores would be lost.
         Err(error) => Err(error.during("it stays as it was")),
     };
@@ -285,13 +288,4 @@ async fn night(
         earlier: Vec::new(),
         clocks,
     })
-}
-
-/// Work that is dropped when the job is asked to end; none is begun once it has been.
-async fn unless<T>(interrupt: &Interrupt, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-    tokio::select! {
-        biased;
-        () = interrupt.requested() => Err(Error::interrupted()),
-        result = work => result,
-    }
 }

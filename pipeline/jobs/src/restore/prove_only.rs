@@ -16,7 +16,7 @@ use serde::Serialize;
 use store::Store;
 
 use super::selection::Selection;
-use super::{Config, Prove, count, record, unless};
+use super::{Config, Prove, count, record};
 use crate::{Error, Event, Kind, Lock, Progress, loaded, lock, wait};
 
 /// What was found on the target. Printed with `--json`: members are added, never changed.
@@ -77,7 +77,7 @@ pub async fn prove_only(
     progress: Arc<dyn Progress>,
 ) -> Result<Proved, Error> {
     let interrupt = config.interrupt.clone();
-    unless(&interrupt, prove(config, now, store.as_ref(), influx, progress.as_ref())).await
+    interrupt.unless(prove(config, now, store.as_ref(), influx, progress.as_ref())).await
 }
 
 async fn prove(

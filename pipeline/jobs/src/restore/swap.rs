@@ -14,7 +14,7 @@ use super::selection::Selection;
 use super::server::Server;
 use super::target::{Target, meta_db, read_metastore};
 use super::way::Exchanged;
-use super::{Config, files, place, unless};
+use super::{Config, files, place};
 use crate::{Error, Event, Kind, Progress, loaded};
 
 /// An exchange, and how far it has come.
@@ -92,9 +92,9 @@ impl<'a> Swap<'a> {
         self.stopping = true;
         server.stop().await?;
         self.stopped = true;
-        unless(interrupt, server.alone()).await?;
+        interrupt.unless(server.alone()).await?;
         for shard in &mut staged {
-            unless(interrupt, shard.flushed()).await?;
+            interrupt.unless(shard.flushed()).await?;
         }
 
         self.step("exchanging the databases");
@@ -105,12 +105,12 @@ impl<'a> Swap<'a> {
 
         self.step("starting the target");
         self.started = true;
-        unless(interrupt, server.start()).await?;
+        interrupt.unless(server.start()).await?;
         self.stays = self.config.recovery.is_some();
         self.step("asking every shard");
         let (cluster_id, databases) = (metastore.cluster_id, &self.selection.databases);
         let proof = prove::all(server.influx(), cluster_id, databases, &placed, self.config.parallel);
-        let proven = unless(interrupt, proof).await?;
+        let proven = interrupt.unless(proof).await?;
         // Only what has been proven may be replaced the next time without a question; what was recovered never may.
         let mut ours = None;
         if self.config.recovery.is_none() {
@@ -238,7 +238,7 @@ impl<'a> Swap<'a> {
 
     /// An error if the restore has been asked to end.
     async fn asked_to_end(&self) -> Result<(), Error> {
-        unless(&self.config.interrupt, async { Ok(()) }).await
+        self.config.interrupt.unless(async { Ok(()) }).await
     }
 
     /// Back to the old state, as far as it was left; the error says what became of it. A server that could not be

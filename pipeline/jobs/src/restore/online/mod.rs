@@ -14,6 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use influx::Influx;
 use influx::metastore::{Data, merge};
 
+use super::Config;
 use super::download::StagedShard;
 use super::ours::Ours;
 use super::place::Placed;
@@ -21,7 +22,6 @@ use super::prove;
 use super::selection::Selection;
 use super::target::{check_foreign, not_our_record};
 use super::way::Exchanged;
-use super::{Config, unless};
 use crate::{Error, Event, Kind, Progress, identity, loaded};
 use claim::Claim;
 
@@ -92,8 +92,8 @@ impl Online {
         })?;
         progress.report(Event::Step("claiming the target"));
         let ours = self.ours.clone().still_in(&self.metastore).with_selected(selection);
-        let claim = unless(&config.interrupt, Claim::make(influx, ours, &self.metastore)).await?;
-        let replaced = unless(&config.interrupt, self.replace(config, influx, selection, staged, &claim, progress));
+        let claim = config.interrupt.unless(Claim::make(influx, ours, &self.metastore)).await?;
+        let replaced = config.interrupt.unless(self.replace(config, influx, selection, staged, &claim, progress));
         replaced.await.map_err(|error| {
             let names = databases.join(", ");
             let hint = "mend the cause, then run the same command again: it begins anew, and completes it";
