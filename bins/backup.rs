@@ -13,7 +13,7 @@ struct Backup {
     /// A database; repeat it for several [default: all but _internal]
     #[arg(long, value_name = "NAME")]
     database: Vec<String>,
-    /// The night to fill: today, yesterday, night (see --night-ends) or YYYY-MM-DD
+    /// The night to fill: today, yesterday, night (see --night-ends) or YYYY-MM-DD; YYYY-MM-DDTHH with hourly containers
     #[arg(long, value_name = "DATE", default_value = "today")]
     date: Date,
     /// Take a night that this source has sealed already for success

@@ -79,7 +79,7 @@ pub struct Archive {
     /// Time zone in which days begin and end [default: this machine's]
     #[arg(long, value_name = "ZONE", value_parser = values::time_zone)]
     pub timezone: Tz,
-    /// Name of a night's container, with strftime fields
+    /// Name of a night's container, with strftime fields; with the hour (%Y-%m-%dT%H%z) there is one each hour
     #[arg(long, value_name = "PATTERN", default_value_t)]
     pub container: ContainerPattern,
     /// The backup of that day with this label, which its container carries: 2016-06-11_NAME

@@ -1,13 +1,16 @@
 //! Days, time zones and the names of nights.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
-use chrono::format::{Item, StrftimeItems};
-use chrono::{DateTime, Days, Months, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, TimeZone, Utc};
+use chrono::{
+    DateTime, Days, FixedOffset, Months, NaiveDate, NaiveDateTime, NaiveTime, Offset, TimeDelta, TimeZone, Timelike,
+    Utc,
+};
 use chrono_tz::Tz;
 
-use crate::{Error, Label};
+use crate::{ContainerPattern, Error};
 
 /// How days become containers: settings that backup, restore and dump must share.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,15 +26,28 @@ pub struct Calendar {
 /// Which night is meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Date {
-    /// The day that it is.
+    /// The day that it is; where containers are named by the hour, the hour that it is.
     Today,
-    /// The day before.
+    /// The day before; where containers are named by the hour, its last one.
     Yesterday,
     /// The day to which a backup that starts now belongs: before `night_ends` that is the day before, so that a
     /// night caught up in the morning does not take the name of the next one.
     Night,
-    /// A given day.
+    /// A given day. Where containers are named by the hour, its last one is meant.
     Day(NaiveDate),
+    /// A given hour of a day, where containers are named by the hour.
+    Hour(Hour),
+}
+
+/// An hour of a day, as clocks show it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Hour {
+    /// The day.
+    pub day: NaiveDate,
+    /// The hour, 0 to 23.
+    pub hour: u32,
+    /// How far the clocks are ahead of UTC: tells the two hours of one name that a day has when clocks are set back.
+    pub offset: Option<FixedOffset>,
 }
 
 impl FromStr for Date {
@@ -46,15 +62,49 @@ impl FromStr for Date {
             _ if text.len() == 10 => {
                 NaiveDate::parse_from_str(text, "%Y-%m-%d").map(Date::Day).map_err(|_| no_date(text))
             }
-            _ => Err(no_date(text)),
+            _ => text.parse().map(Date::Hour).map_err(|()| no_date(text)),
         }
+    }
+}
+
+impl FromStr for Hour {
+    type Err = ();
+
+    /// `2016-06-11T14`, or with an offset `2016-06-11T14+0200`.
+    fn from_str(text: &str) -> Result<Hour, ()> {
+        let (day, time) = text.split_once('T').ok_or(())?;
+        let Ok(Date::Day(day)) = day.parse() else { return Err(()) };
+        let (hour, offset) = time.split_at_checked(2).ok_or(())?;
+        let is_hour = hour.bytes().all(|digit| digit.is_ascii_digit());
+        let hour = hour.parse().ok().filter(|hour| is_hour && *hour < 24).ok_or(())?;
+        let offset = match offset {
+            "" => None,
+            // chrono takes more spellings; one is enough.
+            _ if offset.len() == 5 && offset.is_ascii() && !offset.contains(':') => {
+                Some(offset.parse().map_err(|_| ())?)
+            }
+            _ => return Err(()),
+        };
+        Ok(Hour { day, hour, offset })
+    }
+}
+
+impl fmt::Display for Hour {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}T{:02}", self.day, self.hour)?;
+        let Some(offset) = self.offset else { return Ok(()) };
+        let minutes = offset.local_minus_utc() / 60;
+        let sign = if minutes < 0 { '-' } else { '+' };
+        write!(f, "{sign}{:02}{:02}", minutes.abs() / 60, minutes.abs() % 60)
     }
 }
 
 fn no_date(text: &str) -> Error {
     Error::Usage {
         message: format!("{text:?} is no date"),
-        hint: "give today, yesterday, night or a day such as 2016-06-11".to_owned(),
+        hint: "give today, yesterday, night or a day such as 2016-06-11; where containers are named by the hour also \
+               2016-06-11T14"
+            .to_owned(),
     }
 }
 
@@ -65,6 +115,7 @@ impl fmt::Display for Date {
             Date::Yesterday => f.write_str("yesterday"),
             Date::Night => f.write_str("night"),
             Date::Day(day) => day.fmt(f),
+            Date::Hour(hour) => hour.fmt(f),
         }
     }
 }
@@ -107,8 +158,10 @@ impl FromStr for Dates {
     fn from_str(text: &str) -> Result<Dates, Error> {
         let refuse = || Error::Usage {
             message: format!("{text:?} is neither a date nor several"),
-            hint: "give today, yesterday, night or a day such as 2016-06-11; or 2016-06 or 2016-06-11..2016-06-13"
-                .to_owned(),
+            hint:
+                "give today, yesterday, night or a day such as 2016-06-11; or 2016-06 or 2016-06-11..2016-06-13; where \
+                   containers are named by the hour also 2016-06-11T14"
+                    .to_owned(),
         };
         let day = |text: &str| match text.parse() {
             Ok(Date::Day(day)) => Ok(day),
@@ -127,11 +180,13 @@ impl FromStr for Dates {
     }
 }
 
-/// A night: a day, and the container that holds it.
+/// A night: a day, or an hour of it, and the container that holds it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Night {
     /// The day.
     pub day: NaiveDate,
+    /// What names it whenever it is asked for.
+    pub date: Date,
     /// The container's name, with which every object's name begins too.
     pub container: String,
 }
@@ -150,19 +205,83 @@ impl Calendar {
     ///
     /// # Errors
     ///
-    /// When the day before does not exist, at the end of the calendar.
+    /// When the day before does not exist, at the end of the calendar; when an hour is named that does not exist, comes
+    /// twice, or has no container of its own.
     pub fn night(&self, date: Date, now: DateTime<Utc>) -> Result<Night, Error> {
         let local = now.with_timezone(&self.time_zone);
         let today = local.date_naive();
         let before = || today.checked_sub_days(Days::new(1)).ok_or_else(|| no_date(&today.to_string()));
         let day = match date {
+            Date::Today if self.pattern.is_hourly() => return Ok(self.hour(&local)),
+            Date::Night if self.pattern.is_hourly() => {
+                return Err(Error::Usage {
+                    message: format!("with the container pattern {:?} there is no night", self.pattern.as_str()),
+                    hint: "each hour has a container of its own: --date today is the hour that it is".to_owned(),
+                });
+            }
+            Date::Hour(hour) => return self.given_hour(hour),
             Date::Today => today,
             Date::Yesterday => before()?,
             Date::Night if local.time() < self.night_ends => before()?,
             Date::Night => today,
             Date::Day(day) => day,
         };
-        Ok(Night { day, container: self.pattern.container(day) })
+        self.of_day(day)
+    }
+
+    /// The night of a day: where containers are named by the hour, its last one, which alone can have seen most of it.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such day where hours are asked for.
+    pub fn of_day(&self, day: NaiveDate) -> Result<Night, Error> {
+        if self.pattern.is_hourly() {
+            let last = self.window(day)?.end - TimeDelta::seconds(1);
+            return Ok(self.hour(&last.with_timezone(&self.time_zone)));
+        }
+        Ok(Night { day, date: Date::Day(day), container: self.pattern.of_day(day) })
+    }
+
+    /// The hour to which an instant belongs.
+    fn hour(&self, instant: &DateTime<Tz>) -> Night {
+        let (day, offset) = (instant.date_naive(), Some(instant.offset().fix()));
+        let date = Date::Hour(Hour { day, hour: instant.hour(), offset });
+        Night { day, date, container: self.pattern.of_hour(instant) }
+    }
+
+    /// An hour that was named.
+    fn given_hour(&self, asked: Hour) -> Result<Night, Error> {
+        if !self.pattern.is_hourly() {
+            return Err(Error::Usage {
+                message: format!(
+                    "{asked} is an hour, and with the pattern {:?} containers are named by the day",
+                    self.pattern.as_str()
+                ),
+                hint: "give a day; hours want a --container pattern such as \"%Y-%m-%dT%H%z\"".to_owned(),
+            });
+        }
+        // Clocks are never set by less than a quarter of an hour.
+        let quarters = (0..4).filter_map(|quarter| asked.day.and_hms_opt(asked.hour, quarter * 15, 0));
+        let instants = quarters.flat_map(|local| {
+            let found = self.time_zone.from_local_datetime(&local);
+            found.earliest().into_iter().chain(found.latest())
+        });
+        let hours = instants.filter(|instant| asked.offset.is_none_or(|offset| instant.offset().fix() == offset));
+        let hours: BTreeMap<String, Night> =
+            hours.map(|hour| self.hour(&hour)).map(|night| (night.date.to_string(), night)).collect();
+        let named = hours.keys().cloned().collect::<Vec<_>>().join(" and ");
+        let mut hours = hours.into_values();
+        match (hours.next(), hours.next()) {
+            (Some(hour), None) => Ok(hour),
+            (None, _) => Err(Error::Usage {
+                message: format!("the hour {asked} does not exist in {}", self.time_zone),
+                hint: "clocks there skipped it, or are not so far from UTC then".to_owned(),
+            }),
+            (Some(_), Some(_)) => Err(Error::Usage {
+                message: format!("the hour {asked} comes twice in {}", self.time_zone),
+                hint: format!("say which one: {named}"),
+            }),
+        }
     }
 
     /// The instants that belong to the day in this time zone. A day begins at its first existing instant, which is
@@ -194,98 +313,5 @@ impl Calendar {
 
     fn earliest(&self, local: NaiveDateTime) -> Option<DateTime<Utc>> {
         self.time_zone.from_local_datetime(&local).earliest().map(|instant| instant.with_timezone(&Utc))
-    }
-}
-
-/// How containers are named: text with strftime fields, such as `%Y-%m-%d` or `prod1-%Y-%m-%d`, and after it a label,
-/// where one is given.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ContainerPattern {
-    text: String,
-    label: Option<Label>,
-}
-
-impl Default for ContainerPattern {
-    fn default() -> Self {
-        ContainerPattern { text: "%Y-%m-%d".to_owned(), label: None }
-    }
-}
-
-impl ContainerPattern {
-    /// The container of a day.
-    #[must_use]
-    pub fn container(&self, day: NaiveDate) -> String {
-        let name = day.format(&self.text).to_string();
-        match &self.label {
-            Some(label) => format!("{name}_{label}"),
-            None => name,
-        }
-    }
-
-    /// The day of a container that is named so, with any label or none.
-    #[must_use]
-    pub fn day_of(&self, container: &str) -> Option<NaiveDate> {
-        let (day, rest) = NaiveDate::parse_and_remainder(container, &self.text).ok()?;
-        let is_label = rest.is_empty() || rest.strip_prefix('_').is_some_and(|label| label.parse::<Label>().is_ok());
-        // What can be read as a day need not be what we write for it.
-        let is_ours = container.strip_suffix(rest) == Some(&day.format(&self.text).to_string());
-        (is_label && is_ours).then_some(day)
-    }
-
-    /// The same pattern for backups with this label, or for those without one.
-    #[must_use]
-    pub fn labelled(self, label: Option<Label>) -> ContainerPattern {
-        ContainerPattern { label, ..self }
-    }
-
-    /// The label of the backups that are named so.
-    #[must_use]
-    pub fn label(&self) -> Option<&Label> {
-        self.label.as_ref()
-    }
-
-    /// The pattern's text, without the label.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.text
-    }
-}
-
-impl FromStr for ContainerPattern {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<ContainerPattern, Error> {
-        let refuse = |reason: &str| Error::Usage {
-            message: format!("the container pattern {text:?} {reason}"),
-            hint: "use text with %Y, %m and %d, such as \"%Y-%m-%d\" or \"prod1-%Y-%m-%d\"".to_owned(),
-        };
-        let items: Vec<Item<'_>> = StrftimeItems::new(text).collect();
-        if items.iter().any(|item| matches!(item, Item::Error)) {
-            return Err(refuse("has a field that does not exist"));
-        }
-        let pattern = ContainerPattern { text: text.to_owned(), label: None };
-        let mut names = std::collections::BTreeSet::new();
-        // Every day of more than a year, a leap day among them, must have a name of its own.
-        let first = NaiveDate::from_ymd_opt(2019, 12, 1).ok_or_else(|| refuse("cannot be tried"))?;
-        for day in first.iter_days().take(500) {
-            let mut name = String::new();
-            if fmt::Write::write_fmt(&mut name, format_args!("{}", day.format(text))).is_err() {
-                return Err(refuse("has a field that a day does not have, such as an hour"));
-            }
-            names.insert(name);
-        }
-        if names.len() < 500 {
-            return Err(refuse("gives several days the same name"));
-        }
-        if names.iter().any(|name| name.len() > 128 || name.contains(['/', '\0', '\n']) || name.starts_with('.')) {
-            return Err(refuse("gives names that cannot be those of containers"));
-        }
-        Ok(pattern)
-    }
-}
-
-impl fmt::Display for ContainerPattern {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
     }
 }

@@ -10,13 +10,15 @@ mod error;
 mod label;
 pub mod manifest;
 pub mod names;
+mod pattern;
 pub mod records;
 pub mod state;
 
-pub use calendar::{Calendar, ContainerPattern, Date, Dates, Night, Window};
+pub use calendar::{Calendar, Date, Dates, Hour, Night, Window};
 pub use document::{Document, Loaded, read, remove, replace, seal};
 pub use dump_name::{DumpName, DumpOf};
 pub use error::Error;
 pub use label::Label;
 pub use manifest::BackupManifest;
+pub use pattern::ContainerPattern;
 pub use state::{NightState, night_state};

@@ -105,7 +105,21 @@ fn patterns_must_give_every_day_a_name_of_its_own() {
         let refused = good.parse::<ContainerPattern>().err();
         assert_eq!(refused.is_none(), good != "%s-less-%Y.%m.%d", "{good}: {refused:?}");
     }
-    for bad in ["", "backup", "%Y-%m", "%m-%d", "%Y-%m-%dT%H", "%Y/%m/%d", ".%Y-%m-%d", "%Q", "%Y-%m-%d%n", "%d"] {
+    for bad in [
+        "",
+        "backup",
+        "%Y-%m",
+        "%m-%d",
+        "%Y-%m-%dT%H",
+        "%Y-%m-%dT%I%z",
+        "%Y-%m-%d%z",
+        "%H%z",
+        "%Y/%m/%d",
+        ".%Y-%m-%d",
+        "%Q",
+        "%Y-%m-%d%n",
+        "%d",
+    ] {
         assert!(bad.parse::<ContainerPattern>().is_err(), "{bad:?}");
     }
 }
@@ -113,12 +127,13 @@ fn patterns_must_give_every_day_a_name_of_its_own() {
 #[test]
 fn a_label_is_part_of_the_containers_name() {
     let day = "2016-06-11".parse().unwrap();
+    let container = |pattern: ContainerPattern| Calendar { pattern, ..calendar("UTC") }.of_day(day).unwrap().container;
     let pattern: ContainerPattern = "prod1-%Y-%m-%d".parse().unwrap();
     let labelled = pattern.clone().labelled(Some("before-upgrade".parse().unwrap()));
-    assert_eq!(labelled.container(day), "prod1-2016-06-11_before-upgrade");
+    assert_eq!(container(labelled.clone()), "prod1-2016-06-11_before-upgrade");
     assert_eq!(labelled.as_str(), "prod1-%Y-%m-%d");
     assert_eq!(labelled.labelled(None), pattern);
-    assert_eq!(pattern.container(day), "prod1-2016-06-11");
+    assert_eq!(container(pattern), "prod1-2016-06-11");
 }
 
 #[test]
@@ -134,7 +149,13 @@ fn the_day_of_a_container_is_read_from_its_name() {
         prod1-%Y-%m-%d | prod1-2016-06-11          | 2016-06-11
         prod1-%Y-%m-%d | 2016-06-11                | none
         %Y%m%d         | 20160611_abc              | 2016-06-11
-        %d.%m.%y       | 11.06.16                  | 2016-06-11";
+        %d.%m.%y       | 11.06.16                  | 2016-06-11
+        %Y-%m-%dT%H%z  | 2016-06-11T14+0200        | 2016-06-11
+        %Y-%m-%dT%H%z  | 2016-06-11T00+1400_abc    | 2016-06-11
+        %Y-%m-%dT%H%z  | 2016-06-11T14             | none
+        %Y-%m-%dT%H%z  | 2016-06-11                | none
+        %Y-%m-%dT%H%z  | 2016-06-11T14+02:00       | none
+        %Y-%m-%dT%H%z  | 2016-06-11T24+0200        | none";
     for row in table.lines().skip(1) {
         let cells: Vec<&str> = row.split('|').map(str::trim).collect();
         let pattern: ContainerPattern = cells[0].parse().unwrap();

@@ -233,7 +233,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let store = Arc::new(Folder::open(folder.path()).unwrap());
         let day = chrono::NaiveDate::from_ymd_opt(2016, 6, 11).unwrap();
-        let night = Night { day, container: "night".to_owned() };
+        let night = Night { day, date: archive::Date::Day(day), container: "night".to_owned() };
         store.create_container(&night.container).await.unwrap();
         let place = Place {
             host: "db1".to_owned(),

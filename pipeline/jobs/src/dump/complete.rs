@@ -5,7 +5,7 @@
 //! them anew from it. What only the open dump has stays in it.
 
 use archive::records::DumpManifest;
-use archive::{BackupManifest, Window, names};
+use archive::{BackupManifest, Night, Window, names};
 use chrono::{Days, NaiveDate};
 use store::Store;
 
@@ -46,7 +46,8 @@ impl Run {
         day: NaiveDate,
         outcome: &mut Outcome,
     ) -> Result<(), Error> {
-        let container = self.job.config.calendar.pattern.container(day);
+        // A day that clocks skipped has no hours, and no dumps.
+        let Ok(Night { container, .. }) = self.job.config.calendar.of_day(day) else { return Ok(()) };
         let mut tasks = Vec::new();
         let mut ours = None;
         let Listed { files, selections } = self.listed(store, &container).await?;

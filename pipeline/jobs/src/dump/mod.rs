@@ -191,6 +191,8 @@ impl Job {
         let selected = selection::expand(influx, &database, &policy, &config.measurements).await?;
         let measurements = refusals::measurements(config, &selected.measurements, &database, &policy)?;
         let spool = Spool::open(&config.place.spool)?.limited(config.place.spool_size);
+        // Whichever hour is asked for: the dumps of a day lie in one place.
+        let night = config.calendar.of_day(night.day)?;
         let run = Run { job: self.clone(), begun, spool, base, database, policies };
 
         // 2. The measurements, some at once; one that fails does not keep the others.

@@ -85,9 +85,9 @@ async fn after(
     progress.report(Event::Step(&format!("running `{command}`")));
     let failed = |error: &io::Error| Error::io(format!("run `{command}`"), error);
     let talk = io::stderr().as_fd().try_clone_to_owned().map_err(|error| failed(&error))?;
-    let day = config.calendar.night(date, now)?.day;
+    let date = config.calendar.night(date, now)?.date;
     let mut shell = Command::new("sh");
-    shell.args(["-c", command]).stdin(Stdio::null()).stdout(talk).env("NIGHTSHARD_DATE", day.to_string());
+    shell.args(["-c", command]).stdin(Stdio::null()).stdout(talk).env("NIGHTSHARD_DATE", date.to_string());
     if let Some(label) = config.calendar.pattern.label() {
         shell.env("NIGHTSHARD_LABEL", label.to_string());
     }
