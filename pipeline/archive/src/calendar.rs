@@ -210,7 +210,12 @@ impl Calendar {
     pub fn night(&self, date: Date, now: DateTime<Utc>) -> Result<Night, Error> {
         let local = now.with_timezone(&self.time_zone);
         let today = local.date_naive();
-        let before = || today.checked_sub_days(Days::new(1)).ok_or_else(|| no_date(&today.to_string()));
+        // Not one less: a day that clocks skipped was not the one before.
+        let before = || {
+            let last = self.first_instant(today)?.checked_sub_signed(TimeDelta::seconds(1));
+            let last = last.ok_or_else(|| no_date(&today.to_string()))?;
+            Ok::<NaiveDate, Error>(last.with_timezone(&self.time_zone).date_naive())
+        };
         let day = match date {
             Date::Today if self.pattern.is_hourly() => return Ok(self.hour(&local)),
             Date::Night if self.pattern.is_hourly() => {

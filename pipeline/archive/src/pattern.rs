@@ -148,9 +148,9 @@ fn beginning(instant: &DateTime<Tz>) -> DateTime<FixedOffset> {
 fn hours(text: &str, first: NaiveDate) -> Option<BTreeSet<String>> {
     let first = chrono_tz::Europe::Berlin.from_local_datetime(&first.and_hms_opt(0, 0, 0)?).earliest()?;
     let mut names = BTreeSet::new();
-    for half in 0..TRIED as i64 * 24 * 2 {
+    for hour in 0..TRIED as i64 * 24 {
         let mut name = String::new();
-        write!(name, "{}", beginning(&(first + TimeDelta::minutes(30 * half))).format(text)).ok()?;
+        write!(name, "{}", beginning(&(first + TimeDelta::hours(hour))).format(text)).ok()?;
         names.insert(name);
     }
     Some(names)

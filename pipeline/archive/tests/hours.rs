@@ -3,15 +3,19 @@
 #![allow(clippy::unwrap_used, reason = "a test may fail; clippy.toml does not reach its helper functions")]
 
 use std::collections::BTreeSet;
+use std::sync::LazyLock;
 
 use archive::{Calendar, ContainerPattern, Date};
 use chrono::{DateTime, NaiveTime, TimeDelta, Utc};
+
+/// Read once: that every hour has a name of its own is tried for more than a year.
+static HOURLY: LazyLock<ContainerPattern> = LazyLock::new(|| "%Y-%m-%dT%H%z".parse().unwrap());
 
 fn calendar(zone: &str) -> Calendar {
     Calendar {
         time_zone: zone.parse().unwrap(),
         night_ends: NaiveTime::from_hms_opt(12, 0, 0).unwrap(),
-        pattern: "%Y-%m-%dT%H%z".parse().unwrap(),
+        pattern: HOURLY.clone(),
     }
 }
 

@@ -2,8 +2,6 @@
 
 use std::fmt::Write as _;
 
-use chrono_tz::Tz;
-
 use crate::bench::{Bench, MIDNIGHT, NIGHT, SECOND, now, records};
 
 /// A point each 15 minutes for three days around noon of a day, each holding its own time.
@@ -20,45 +18,23 @@ fn quarters(noon: &str) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_day_has_the_hours_that_its_time_zone_gives_it() {
-    // zone, day, file, first and last record, quarters of an hour
-    let table = [
-        (
-            Tz::UTC,
-            "2016-06-11",
-            "2016-06-11-00:00:00_2016-06-12-00:00:00",
-            "2016-06-11T00:00:00Z",
-            "2016-06-11T23:59:59.999999999Z",
-            96,
-        ),
-        (
-            Tz::Europe__Berlin,
-            "2016-03-27",
-            "2016-03-27-00:00:00_2016-03-28-00:00:00",
-            "2016-03-26T23:00:00Z",
-            "2016-03-27T21:59:59.999999999Z",
-            92,
-        ),
-        (
-            Tz::Europe__Berlin,
-            "2016-10-30",
-            "2016-10-30-00:00:00_2016-10-31-00:00:00",
-            "2016-10-29T22:00:00Z",
-            "2016-10-30T22:59:59.999999999Z",
-            100,
-        ),
-        // Clocks skipped midnight: the day began at 01:00.
-        (
-            Tz::America__Sao_Paulo,
-            "2016-10-16",
-            "2016-10-16-01:00:00_2016-10-17-00:00:00",
-            "2016-10-16T03:00:00Z",
-            "2016-10-17T01:59:59.999999999Z",
-            92,
-        ),
-    ];
+    let table = "
+        # zone            | day        | file                                    | first record         | last record                    | quarters
+        UTC               | 2016-06-11 | 2016-06-11-00:00:00_2016-06-12-00:00:00 | 2016-06-11T00:00:00Z | 2016-06-11T23:59:59.999999999Z | 96
+        Europe/Berlin     | 2016-03-27 | 2016-03-27-00:00:00_2016-03-28-00:00:00 | 2016-03-26T23:00:00Z | 2016-03-27T21:59:59.999999999Z | 92
+        Europe/Berlin     | 2016-10-30 | 2016-10-30-00:00:00_2016-10-31-00:00:00 | 2016-10-29T22:00:00Z | 2016-10-30T22:59:59.999999999Z | 100
+        # clocks skipped midnight: the day began at 01:00
+        America/Sao_Paulo | 2018-11-04 | 2018-11-04-01:00:00_2018-11-05-00:00:00 | 2018-11-04T03:00:00Z | 2018-11-05T01:59:59.999999999Z | 92
+        Africa/Cairo      | 2014-05-16 | 2014-05-16-01:00:00_2014-05-17-00:00:00 | 2014-05-15T22:00:00Z | 2014-05-16T20:59:59.999999999Z | 92
+        # the next day was skipped altogether
+        Pacific/Apia      | 2011-12-29 | 2011-12-29-00:00:00_2011-12-31-00:00:00 | 2011-12-29T10:00:00Z | 2011-12-30T09:59:59.999999999Z | 96
+        Asia/Kathmandu    | 2016-06-11 | 2016-06-11-00:00:00_2016-06-12-00:00:00 | 2016-06-10T18:15:00Z | 2016-06-11T18:14:59.999999999Z | 96
+        Pacific/Chatham   | 2016-04-03 | 2016-04-03-00:00:00_2016-04-04-00:00:00 | 2016-04-02T10:15:00Z | 2016-04-03T11:14:59.999999999Z | 100";
     let mut bench = Bench::start().await;
-    for (zone, day, times, first, last, quarters_of_an_hour) in table {
-        bench.time_zone = zone;
+    for row in table.lines().map(str::trim).filter(|row| !row.is_empty() && !row.starts_with('#')) {
+        let cells: Vec<&str> = row.split('|').map(str::trim).collect();
+        let [zone, day, times, first, last, quarters_of_an_hour] = cells[..] else { panic!("{row}") };
+        bench.time_zone = zone.parse().unwrap();
         bench.influxd.statement("DROP DATABASE sensu_db").await;
         bench.influxd.statement("CREATE DATABASE sensu_db").await;
         bench.influxd.write("sensu_db", &quarters(&format!("{day}T12:00:00Z"))).await;
@@ -69,7 +45,7 @@ async fn a_day_has_the_hours_that_its_time_zone_gives_it() {
         let object = outcome.dumps[0].object.clone().unwrap();
         assert_eq!(object, format!("{day}/influxdb/m_{times}.json"));
         let records = records(&bench.text(&object).await);
-        assert_eq!(records.len(), 2 * quarters_of_an_hour, "{day}");
+        assert_eq!(records.len(), 2 * quarters_of_an_hour.parse::<usize>().unwrap(), "{row}");
         assert!(records[0].starts_with(&format!("{{\"time\":\"{first}\"")), "{day}: {}", records[0]);
         assert!(records.last().unwrap().starts_with(&format!("{{\"time\":\"{last}\"")), "{day}");
     }
@@ -182,4 +158,19 @@ async fn the_first_and_the_last_day_of_influxdb_are_dumped_to_their_edges() {
         });
         assert_eq!(records(&bench.text(&object).await), written.collect::<Vec<_>>());
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_a_range_the_day_that_clocks_skipped_is_named_and_the_others_are_dumped() {
+    let mut bench = Bench::start().await;
+    bench.time_zone = chrono_tz::Pacific::Apia;
+    bench.influxd.write("sensu_db", &quarters("2011-12-30T10:00:00Z")).await;
+    bench.load("2012-01-02").await;
+    let mut config = bench.config(&["m"]);
+    config.date = "2011-12-29..2011-12-31".parse().unwrap();
+    let outcome = bench.dump(config).await.unwrap();
+    let dumped: Vec<(String, u64)> = outcome.dumps.iter().map(|dump| (dump.night.to_string(), dump.records)).collect();
+    assert_eq!(dumped, [("2011-12-29".to_owned(), 192), ("2011-12-31".to_owned(), 192)]);
+    let [failure] = outcome.failures() else { panic!("{outcome:?}") };
+    assert!(failure.starts_with("2011-12-30: the day 2011-12-30 does not exist in Pacific/Apia"), "{failure}");
 }
