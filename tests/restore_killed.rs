@@ -137,6 +137,55 @@ async fn a_restore_that_is_killed_at_any_moment_is_whole_after_the_same_command(
     assert!(down > 0 && kept > 0, "{down} runs were killed while the server was down, {kept} with a night in place");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restore_over_the_wire_that_is_killed_at_any_moment_is_whole_after_the_same_command() {
+    let (_production, place, nights) = two_nights().await;
+    let target = Influxd::start().await;
+    target.statement("CREATE DATABASE of_others").await;
+    target.write("of_others", "m v=1 1465516800000000000").await;
+    let online = |day: &str| {
+        let mut restore = place.restore(&target);
+        restore.args(["--date", day, "--mode", "online"]);
+        restore
+    };
+    succeed(online(DAYS[1])).await;
+    let begun = Instant::now();
+    succeed(online(DAYS[0])).await;
+    let length = begun.elapsed();
+
+    let (kills, mut killed, mut without, mut kept) = (kills(30), 0, 0, 0);
+    for number in 0..3 * kills {
+        if killed >= kills {
+            break;
+        }
+        let (night, day) = (usize::from(number % 2 == 0), DAYS[usize::from(number % 2 == 0)]);
+        let moment = length * (number % kills) / kills + Duration::from_micros(u64::from(number) * 137);
+        killed += u32::from(kill_after(online(day), moment));
+        let moment = format!("kill {number}, after {moment:?}");
+        if number % 5 == 0 {
+            target.restart().await;
+        }
+        // Where the record is found, there is its night; where not, nobody takes what is there for one.
+        match loaded(&target).await {
+            Some(night) => {
+                assert_eq!(state(&target).await, nights[night], "{moment}");
+                kept += 1;
+            }
+            None => without += 1,
+        }
+        if number % 4 == 1 {
+            kill_after(online(day), length / 2);
+        }
+        succeed(online(day)).await;
+        assert_eq!(state(&target).await, nights[night], "{moment}");
+        assert_eq!(loaded(&target).await, Some(night), "{moment}");
+        assert_eq!(target.count("of_others", "m", "v").await, 1, "{moment}");
+        assert_clean(&place, &target, &moment);
+    }
+    assert!(killed >= kills, "too many runs had ended before they could be killed");
+    assert!(without > 0 && kept > 0, "{without} runs were killed behind the drop, {kept} before it or at their end");
+}
+
 /// Takes everything from a server, as a rebuilt machine has it, and starts it.
 async fn empty(target: &Influxd, base: &Path) {
     target.kill();

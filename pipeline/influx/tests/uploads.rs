@@ -115,6 +115,37 @@ async fn a_shard_that_does_not_exist_is_not_taken() {
 }
 
 #[tokio::test]
+async fn a_tar_that_breaks_off_puts_none_of_its_files_in_place() {
+    let (source, metastore, id, one_file) = source().await;
+    // What was read before has become a file; this becomes another one.
+    source.write("demo", "cpu,host=c v=3 1600000000000000000").await;
+    let tar = read(&connect(&source), id).await;
+    let second = one_file.len() - 1024;
+    assert!(tar[second..].starts_with(b"demo/a.b c/1/000000002-"), "two files");
+    let target = Influxd::start().await;
+    let influx = connect(&target);
+    let ids = influx.snapshot().import(&metastore, "demo", 0).await.unwrap();
+    for end in [second + 512, second + 600, tar.len() - 1024 - 512] {
+        let mut upload = influx.snapshot().upload(ids[&id]).await.unwrap();
+        upload.send(Bytes::copy_from_slice(&tar[..end])).await.unwrap();
+        drop(upload);
+        // The server closes the shard until it has noticed.
+        let files = loop {
+            if let Some(shard) = influx.shard_statistics().await.unwrap().get(&ids[&id]) {
+                break shard.tsm_files;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        };
+        assert_eq!(files, 0, "cut after {end} bytes");
+    }
+    let mut upload = influx.snapshot().upload(ids[&id]).await.unwrap();
+    upload.send(renamed(&tar, id, ids[&id])).await.unwrap();
+    upload.finish().await.unwrap();
+    assert_eq!(target.rows("demo", "SELECT v FROM cpu").await.len(), 3);
+    assert_eq!(influx.shard_statistics().await.unwrap()[&ids[&id]].tsm_files, 2);
+}
+
+#[tokio::test]
 async fn a_connection_that_breaks_or_stands_still_is_an_error_in_time() {
     let (_source, metastore, id, tar) = source().await;
     let target = Influxd::start().await;

@@ -19,7 +19,7 @@ use super::files::{self, Owner};
 use super::ours::Ours;
 use super::recovery;
 use super::selection::Selection;
-use crate::loaded::{self, Copied};
+use crate::loaded::{self, Copied, Memory};
 use crate::{Error, Kind, Lock};
 
 /// A server that has not answered a ping by then does not answer.
@@ -62,7 +62,7 @@ impl Target {
                 other => Some(other?),
             };
             let (memory, copies) = match config.recovery {
-                None => (loaded::memory(influx).await?, loaded::copies(influx).await?),
+                None => remembered(influx).await,
                 Some(_) => (None, Vec::new()),
             };
             (diagnostics, Some(served.data), memory, copies)
@@ -92,7 +92,11 @@ impl Target {
             }
             let told = |pick: fn(Diagnostics) -> Option<String>| diagnostics.clone().and_then(pick);
             let metastore = served.unwrap_or(metastore);
-            let ours = Ours::read(&paths, &metastore)?.and(&Ours::recall(memory.as_ref(), &metastore)?);
+            let mut ours = Ours::read(&paths, &metastore)?;
+            match Ours::recall(memory.as_ref(), &metastore) {
+                Ok(recalled) => ours = ours.and(&recalled),
+                Err(error) => tracing::warn!("{error}; its files tell as well"),
+            }
             Ok(Target {
                 _lock: lock,
                 ours: aside::with_interrupted(&paths, ours)?,
@@ -207,6 +211,15 @@ pub(super) fn check_foreign(foreign: &[&str], selection: &Selection, first_resto
         _ => format!("the target holds databases which were not restored by this program: {}", foreign.join(", ")),
     };
     Err(Error::new(Kind::Usage, message).hint("if they may be replaced, give --first-restore once; is --target right?"))
+}
+
+/// What the running target remembers, as far as it does: what it cannot tell any more is no obstacle.
+async fn remembered(influx: &Influx) -> (Option<Memory>, Vec<Copied>) {
+    let asked = async { Ok::<_, Error>((loaded::memory(influx).await?, loaded::copies(influx).await?)) };
+    asked.await.unwrap_or_else(|error| {
+        tracing::warn!("the target does not tell what was restored there before: {error}");
+        (None, Vec::new())
+    })
 }
 
 /// Whether the server answers a ping. One that answers in a way that waiting does not mend, such as being too old, is an

@@ -8,6 +8,7 @@ mod damage;
 mod days;
 mod failures;
 mod interruptions;
+mod large;
 mod new_database;
 mod online;
 mod online_failures;

@@ -27,8 +27,9 @@ pub(super) async fn database(influx: &Influx, name: &str, excerpt: &Merged) -> R
                 return Ok(excerpt.shards.iter().filter_map(on_target).collect());
             }
             Ok(_) if there => {
-                let message = format!("the target has made database {name}, but not all of its shards");
-                return Err(Error::new(Kind::Failed, message).hint("does something else restore there?"));
+                let message = format!("the target has a database {name} again, but not with the night's shards");
+                return Err(Error::new(Kind::Failed, message)
+                    .hint("does something else restore there, or does a client make its database anew? keep it away"));
             }
             Err(error) if there || !error.is_passing() => return Err(error.into()),
             answer => refusal = answer.err(),
