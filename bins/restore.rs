@@ -45,7 +45,8 @@ struct Restore {
     /// Run this by sh after each night, with NIGHTSHARD_DATE set to its day, such as nightshard-dump
     #[arg(long, value_name = "COMMAND")]
     then: Option<String>,
-    /// Delete the old databases before the new ones are unpacked, on disks that cannot hold both
+    /// Delete the old databases before the new ones are unpacked, on disks that cannot hold both; with --mode online before the
+    /// night is downloaded, for spools that cannot hold it, and to be quicker
     #[arg(long)]
     drop_first: bool,
     /// Shards at once

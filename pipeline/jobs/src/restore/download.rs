@@ -12,10 +12,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use archive::manifest::{ShardRecord, StoredObject};
+use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt};
 use sha2::{Digest, Sha256};
-use store::{Download, Store};
+use store::{Download, Store, StoreExt};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -77,6 +78,26 @@ impl StagedShard {
     }
 }
 
+impl StagedShard {
+    /// Without its files, which are not needed any more.
+    ///
+    /// # Errors
+    ///
+    /// When the disk does not let them go.
+    pub(super) async fn remove(self) -> Result<StagedShard, Error> {
+        let folder = self.folder.clone();
+        files::blocking(move || files::remove(&folder)).await?;
+        Ok(self)
+    }
+}
+
+/// What becomes of a shard as soon as it is checked.
+#[async_trait]
+pub(super) trait Next: Send + Sync {
+    /// Takes it on, and hands it back.
+    async fn take(&self, shard: StagedShard) -> Result<StagedShard, Error>;
+}
+
 /// The folder of what is downloaded; gone when dropped.
 #[derive(Debug)]
 pub(super) struct Staging {
@@ -123,13 +144,17 @@ impl Staging {
         .await
     }
 
-    /// Makes the folder in the spool alone, if there is room: the shards are on their way to a server elsewhere.
+    /// Makes the folder in the spool alone, if there is room: the shards are on their way to a server elsewhere. With
+    /// `drop_first` only those lie there that are on their way at once.
     ///
     /// # Errors
     ///
-    /// When there is no room for the night.
+    /// When there is no room for them.
     pub(super) async fn in_spool(config: &Config, selection: &Selection) -> Result<Staging, Error> {
-        let (spool, needed) = (config.place.spool.clone(), selection.bytes.saturating_add(SPARE_BYTES));
+        let at_once = if config.drop_first { config.parallel.max(1) } else { usize::MAX };
+        // The largest come first.
+        let bytes: u64 = selection.shards.iter().take(at_once).map(|(object, _)| object.bytes).sum();
+        let (spool, needed) = (config.place.spool.clone(), bytes.saturating_add(SPARE_BYTES));
         files::blocking(move || {
             let spool = Spool::open(&spool)?;
             let folder = spool.path().to_owned();
@@ -155,7 +180,23 @@ impl Staging {
         store: &Arc<dyn Store>,
         selection: &Selection,
         config: &Config,
-        progress: &Arc<dyn Progress>,
+        progress: &dyn Progress,
+    ) -> Result<Vec<StagedShard>, Error> {
+        self.pass_on(store, selection, config, progress, None).await
+    }
+
+    /// The same, where each shard is passed on as soon as it is checked.
+    ///
+    /// # Errors
+    ///
+    /// As [`Staging::fill`], and when one cannot be passed on.
+    pub(super) async fn pass_on(
+        &self,
+        store: &Arc<dyn Store>,
+        selection: &Selection,
+        config: &Config,
+        progress: &dyn Progress,
+        next: Option<&dyn Next>,
     ) -> Result<Vec<StagedShard>, Error> {
         progress.report(Event::Planned { objects: selection.shards.len() as u64, bytes: selection.bytes });
         let container = &selection.manifest.container;
@@ -165,8 +206,14 @@ impl Staging {
         shards.sort_by_key(|(object, _)| Reverse(object.bytes));
         let downloads = shards.into_iter().map(|(object, record)| async move {
             let stored = selection.stored_name(&record.database);
-            let staged =
-                self.fetch(store.as_ref(), container, stored, (object, record), stop, progress.as_ref()).await?;
+            let staged = self.fetch(store.as_ref(), container, stored, (object, record), stop, progress).await?;
+            let staged = match next {
+                Some(next) => {
+                    let stopped = || Error::new(Kind::Failed, "another shard has failed");
+                    stop.run_until_cancelled(next.take(staged)).await.ok_or_else(stopped)??
+                }
+                None => staged,
+            };
             progress.report(Event::Done { name: &object.name, bytes: object.bytes });
             Ok(staged)
         });
@@ -263,6 +310,27 @@ impl Staging {
         received?;
         unpacked
     }
+}
+
+/// That the store has all shards of the night, in their lengths; what is in them is seen when they are read.
+///
+/// # Errors
+///
+/// [`Kind::Damage`] when it has not.
+pub(super) async fn check_there(store: &dyn Store, selection: &Selection, parallel: usize) -> Result<(), Error> {
+    let container = &selection.manifest.container;
+    let looks = selection.shards.iter().map(|(object, _)| async move {
+        match store.find(container, &object.name).await? {
+            None => Err(damaged(&object.name, "it does not exist")),
+            Some(found) if found.bytes != object.bytes => {
+                let reason = format!("it has {} bytes instead of {}", found.bytes, object.bytes);
+                Err(damaged(&object.name, &reason))
+            }
+            Some(_) => Ok(()),
+        }
+    });
+    let looks: Vec<_> = looks.collect();
+    futures_util::stream::iter(looks).buffer_unordered(parallel.max(1)).try_collect().await
 }
 
 impl Drop for Staging {

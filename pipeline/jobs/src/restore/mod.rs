@@ -74,7 +74,8 @@ pub struct Config {
     pub first_restore: bool,
     /// Brings the databases back as what they were, onto a server that does not have them, instead of replacing a copy.
     pub recovery: Option<Recovery>,
-    /// Whether the old databases are deleted before the new ones are unpacked, for disks that cannot hold both.
+    /// Whether the old databases are deleted before the new ones are unpacked, for disks that cannot hold both. Over the
+    /// wire, where they always are, whether that is before the night is downloaded, for spools that cannot hold it.
     pub drop_first: bool,
     /// How much is counted afterwards.
     pub prove: Prove,
@@ -196,11 +197,12 @@ async fn night(
     let way = interrupt.unless(Way::find(&config, &influx, &selection, now)).await?;
 
     // 4. Everything onto the local disk, and checked; unless an earlier recovery has put it in place already.
-    let (_staging, shards) = way.fetch(&config, &store, &selection, &progress).await?;
+    let (staging, shards) = way.fetch(&config, &store, &selection, progress.as_ref()).await?;
 
     // 5. Only now: the old databases give way to the new ones, which have to prove themselves.
     let down = Instant::now();
-    let exchanged = way.exchange(&config, &influx, &selection, shards, progress.as_ref()).await?;
+    let fetched = (&staging, shards);
+    let exchanged = way.exchange(&config, &store, &influx, &selection, fetched, progress.as_ref()).await?;
     let Exchanged { proven, cluster_id, data_directory, mut differences, ours, copies, mut aside } = exchanged;
     let renamed = selection.stored_as.as_ref().map(|stored| (stored, selection.databases.join(", ")));
     differences.extend(renamed.map(|(stored, name)| format!("database {stored} is called {name}")));

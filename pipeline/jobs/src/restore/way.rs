@@ -8,8 +8,8 @@ use influx::Influx;
 use store::Store;
 
 use super::aside::{self, Aside};
-use super::download::{StagedShard, Staging};
-use super::online::Online;
+use super::download::{self, StagedShard, Staging};
+use super::online::{Night, Online};
 use super::ours::Ours;
 use super::prove::Proven;
 use super::recovery::Expiring;
@@ -92,7 +92,8 @@ impl Way {
         }
     }
 
-    /// Downloads the night and checks it, unless an earlier recovery has put it in place already. The folder in which it
+    /// Downloads the night and checks it, unless an earlier recovery has put it in place already, or it is to be passed on
+    /// shard by shard. The folder in which it
     /// lies is gone when it is dropped.
     ///
     /// # Errors
@@ -103,13 +104,18 @@ impl Way {
         config: &Config,
         store: &Arc<dyn Store>,
         selection: &Selection,
-        progress: &Arc<dyn Progress>,
+        progress: &dyn Progress,
     ) -> Result<(Staging, Vec<StagedShard>), Error> {
         if let Way::Offline { target, .. } = self
             && config.recovery.is_some()
             && aside::is_in_place(&target.paths, selection)?
         {
             return Ok((Staging::unused(target), Vec::new()));
+        }
+        if let (Way::Online(_), true) = (self, config.drop_first) {
+            progress.report(Event::Step("looking whether the night is there"));
+            config.interrupt.unless(download::check_there(store.as_ref(), selection, config.parallel)).await?;
+            return Ok((Staging::in_spool(config, selection).await?, Vec::new()));
         }
         progress.report(Event::Step("downloading and checking"));
         let staging = match self {
@@ -128,13 +134,17 @@ impl Way {
     pub(super) async fn exchange(
         &self,
         config: &Config,
+        store: &Arc<dyn Store>,
         influx: &Influx,
         selection: &Selection,
-        staged: Vec<StagedShard>,
+        (staging, staged): (&Staging, Vec<StagedShard>),
         progress: &dyn Progress,
     ) -> Result<Exchanged, Error> {
         match self {
-            Way::Online(online) => online.exchange(config, influx, selection, staged, progress).await,
+            Way::Online(online) => {
+                let night = Night { config, store, selection, staging, progress };
+                online.exchange(&night, influx, staged).await
+            }
             Way::Offline { target, new_cluster_id, expiring } => {
                 let server = Server::new(config, influx, target);
                 let mut swap = Swap::new(config, target, selection, *new_cluster_id, expiring.clone(), progress);

@@ -157,6 +157,52 @@ async fn a_night_that_is_damaged_drops_nothing() {
     assert_eq!(std::fs::read_dir(bench.folder.path().join("spool")).unwrap().count(), 0);
 }
 
+/// Counts what lies in the spool whenever a shard is done.
+struct Spooled(std::path::PathBuf, AtomicUsize);
+
+impl Progress for Spooled {
+    fn report(&self, event: Event<'_>) {
+        if matches!(event, Event::Done { .. }) {
+            let folders = std::fs::read_dir(&self.0).unwrap().flatten();
+            let shards = folders.map(|run| std::fs::read_dir(run.path()).unwrap().count()).sum();
+            self.1.fetch_max(shards, Ordering::Relaxed);
+        }
+    }
+}
+
+#[tokio::test]
+async fn shards_are_passed_on_as_they_come_when_the_drop_comes_first() {
+    let (source, target, bench) = two_nights().await;
+    let night = bench.folder.path().join("archive/2016-06-11/2016-06-11/shards");
+    let shard = night.join("sensu_db.default.00004.00");
+    let whole = std::fs::read(&shard).unwrap();
+    let config = Config { drop_first: true, parallel: 2, ..online(&bench, &target) };
+    let before = points(&target, "sensu_db").await;
+    // A night that is not there is not dropped for.
+    std::fs::write(&shard, &whole[..whole.len() - 1]).unwrap();
+    let error = bench.restore_with(config.clone(), &target).await.unwrap_err();
+    assert_eq!(error.kind(), Kind::Damage, "{error}");
+    assert!(error.hint_text().unwrap().contains("nothing was changed"), "{error:?}");
+    assert_eq!(points(&target, "sensu_db").await, before);
+    assert!(loaded::read(&influx(&target)).await.unwrap().is_some());
+    // One that only turns out to be damaged is, and no copy of it is taken for whole.
+    let mut damaged = whole.clone();
+    damaged[whole.len() / 2] ^= 1;
+    std::fs::write(&shard, damaged).unwrap();
+    let error = bench.restore_with(config.clone(), &target).await.unwrap_err();
+    assert_eq!(error.kind(), Kind::Damage, "{error}");
+    assert!(error.to_string().contains("sensu_db on the target cannot be relied on"), "{error}");
+    assert!(!error.hint_text().unwrap().contains("nothing was changed"), "{error:?}");
+    assert_eq!(loaded::read(&influx(&target)).await.unwrap(), None);
+
+    std::fs::write(&shard, whole).unwrap();
+    let spooled = Arc::new(Spooled(bench.folder.path().join("spool"), AtomicUsize::new(0)));
+    let progress: Arc<dyn Progress> = Arc::<Spooled>::clone(&spooled);
+    restore::run(config, now(), Arc::clone(&bench.store), influx(&target), progress).await.unwrap();
+    assert_eq!(points(&target, "sensu_db").await, points(&source, "sensu_db").await);
+    assert!(spooled.1.load(Ordering::Relaxed) <= 2, "{:?}", spooled.1);
+}
+
 #[tokio::test]
 async fn the_target_may_want_a_password() {
     let source = Influxd::start().await;

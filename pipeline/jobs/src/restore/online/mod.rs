@@ -4,26 +4,43 @@
 //! it has taken a shard. So the old databases are dropped first, once the whole night lies checked in the spool, and what
 //! was sent is asked for afterwards. There is nothing to go back to: from the drop on the target remembers that these
 //! databases are a restore's, and has no loaded record, until a run has come to its end. The next run begins anew.
+//!
+//! With `drop_first` the drop comes earlier, as soon as the store has all objects in their lengths, and each shard is sent as
+//! soon as it is downloaded and checked: the spool need not hold the night, and sending takes no time of its own.
 
 mod claim;
 mod import;
 mod upload;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
+use futures_util::{StreamExt, TryStreamExt};
 use influx::Influx;
 use influx::metastore::{Data, merge};
+use store::Store;
 
 use super::Config;
-use super::download::StagedShard;
+use super::download::{StagedShard, Staging};
 use super::ours::Ours;
-use super::place::Placed;
 use super::prove;
 use super::selection::Selection;
 use super::target::{check_foreign, not_our_record};
 use super::way::Exchanged;
 use crate::{Error, Event, Kind, Progress, identity, loaded};
 use claim::Claim;
+use upload::Sending;
+
+/// A night on its way, and all that is about it.
+#[derive(Clone, Copy)]
+pub(super) struct Night<'a> {
+    pub(super) config: &'a Config,
+    pub(super) store: &'a Arc<dyn Store>,
+    pub(super) selection: &'a Selection,
+    /// Where it lies, or passes through.
+    pub(super) staging: &'a Staging,
+    pub(super) progress: &'a dyn Progress,
+}
 
 /// The target as it was found.
 #[derive(Debug)]
@@ -79,39 +96,38 @@ impl Online {
     /// Once the drop has begun, the error says what the target lacks.
     pub(super) async fn exchange(
         &self,
-        config: &Config,
+        night: &Night<'_>,
         influx: &Influx,
-        selection: &Selection,
         staged: Vec<StagedShard>,
-        progress: &dyn Progress,
     ) -> Result<Exchanged, Error> {
+        let Night { config, selection, progress, .. } = *night;
         let databases = &selection.databases;
-        staged.iter().try_for_each(|shard| {
-            let names = shard.files.iter().filter_map(|file| file.path.file_name()?.to_str());
-            check_names(names, &shard.record.database, &shard.record.retention_policy, shard.record.shard_id)
-        })?;
+        staged.iter().try_for_each(upload::check_files)?;
         progress.report(Event::Step("claiming the target"));
         let ours = self.ours.clone().still_in(&self.metastore).with_selected(selection);
         let claim = config.interrupt.unless(Claim::make(influx, ours, &self.metastore)).await?;
-        let replaced = config.interrupt.unless(self.replace(config, influx, selection, staged, &claim, progress));
+        let replaced = config.interrupt.unless(self.replace(night, influx, staged, &claim));
         replaced.await.map_err(|error| {
             let names = databases.join(", ");
             let hint = "mend the cause, then run the same command again: it begins anew, and completes it";
-            let hint = error.hint_text().map_or(hint.to_owned(), |first| format!("{first}; {hint}"));
+            // What speaks of the night says that nothing was changed.
+            let of_the_night = matches!(error.kind(), Kind::Damage | Kind::Usage);
+            let first = error.hint_text().filter(|_| !of_the_night);
+            let hint = first.map_or(hint.to_owned(), |first| format!("{first}; {hint}"));
             let message = format!("{error}; until a restore is completed, {names} on the target cannot be relied on");
-            Error::new(Kind::Failed, message).hint(hint)
+            let kind = if error.kind() == Kind::Damage { Kind::Damage } else { Kind::Failed };
+            Error::new(kind, message).hint(hint)
         })
     }
 
     async fn replace(
         &self,
-        config: &Config,
+        night: &Night<'_>,
         influx: &Influx,
-        selection: &Selection,
-        staged: Vec<StagedShard>,
+        mut staged: Vec<StagedShard>,
         claim: &Claim,
-        progress: &dyn Progress,
     ) -> Result<Exchanged, Error> {
+        let Night { config, store, selection, staging, progress } = *night;
         progress.report(Event::Step("exchanging the databases"));
         let stored = selection.shard_ids();
         let mut differences = BTreeSet::new();
@@ -130,11 +146,16 @@ impl Online {
             ids.extend(import::database(influx, name, &excerpt).await?);
             differences.extend(excerpt.differences.iter().map(ToString::to_string));
         }
-        let place = |shard: &StagedShard| Placed::of(&shard.record, shard.witnesses.clone(), &ids);
-        let placed = staged.iter().map(place).collect::<Result<Vec<_>, _>>()?;
-
+        let sending = Sending { influx, ids: &ids, progress };
         progress.report(Event::Step("sending the shards"));
-        upload::all(influx, &staged, &placed, config.parallel, progress).await?;
+        if config.drop_first {
+            staged = staging.pass_on(store, selection, config, progress, Some(&sending)).await?;
+        } else {
+            let shards: Vec<_> = staged.iter().map(|shard| sending.send(shard)).collect();
+            let sent = futures_util::stream::iter(shards).buffer_unordered(config.parallel.max(1));
+            sent.try_collect::<()>().await?;
+        }
+        let placed = staged.iter().map(|shard| sending.place(shard)).collect::<Result<Vec<_>, _>>()?;
 
         progress.report(Event::Step("asking every shard"));
         let cluster_id = self.metastore.cluster_id;

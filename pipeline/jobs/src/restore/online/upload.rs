@@ -1,18 +1,20 @@
 //! Sends the shards, and looks afterwards whether the target has taken them.
 
+use std::collections::BTreeMap;
 use std::io::Read;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
-use futures_util::{StreamExt, TryStreamExt};
 use influx::Influx;
 use tokio::sync::mpsc;
 use tokio::time::sleep;
 use tsm::tar::Packer;
 
-use super::super::download::StagedShard;
+use super::super::download::{Next, StagedShard};
 use super::super::files::blocking;
 use super::super::place::Placed;
+use super::check_names;
 use crate::{Error, Event, Kind, Progress};
 
 /// What is read and sent at once, in bytes.
@@ -27,43 +29,72 @@ const TRIES: u32 = 3;
 /// Before it is sent again.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Sends the shards, so many at once.
+/// Shards on their way to the target.
+pub(super) struct Sending<'a> {
+    pub(super) influx: &'a Influx,
+    /// The id on the target of each, by that on the source.
+    pub(super) ids: &'a BTreeMap<u64, u64>,
+    pub(super) progress: &'a dyn Progress,
+}
+
+impl Sending<'_> {
+    /// Where a shard goes.
+    ///
+    /// # Errors
+    ///
+    /// When the target has not made it.
+    pub(super) fn place(&self, shard: &StagedShard) -> Result<Placed, Error> {
+        Placed::of(&shard.record, shard.witnesses.clone(), self.ids)
+    }
+
+    /// Sends a shard.
+    ///
+    /// # Errors
+    ///
+    /// When the target does not take it to its end.
+    pub(super) async fn send(&self, shard: &StagedShard) -> Result<(), Error> {
+        let place = self.place(shard)?;
+        self.try_to_send(shard, &place).await.map_err(|error| {
+            let Placed { database, policy, .. } = &place;
+            error.during(format!("shard {} of {database}.{policy}", shard.record.shard_id))
+        })
+    }
+
+    async fn try_to_send(&self, shard: &StagedShard, place: &Placed) -> Result<(), Error> {
+        // The target has made an empty shard, and there is nothing to put into it.
+        if shard.files.is_empty() {
+            return Ok(());
+        }
+        for _ in 1..TRIES {
+            match once(self.influx, shard, place).await {
+                Err(error) if error.kind() == Kind::Passing => {
+                    self.progress.report(Event::Warning(&format!("{error}; sending it again")));
+                    sleep(PAUSE).await;
+                }
+                other => return other,
+            }
+        }
+        once(self.influx, shard, place).await
+    }
+}
+
+#[async_trait]
+impl Next for Sending<'_> {
+    async fn take(&self, shard: StagedShard) -> Result<StagedShard, Error> {
+        check_files(&shard)?;
+        self.send(&shard).await?;
+        shard.remove().await
+    }
+}
+
+/// That the target takes all files of a shard that was downloaded.
 ///
 /// # Errors
 ///
-/// When the target does not take one to its end.
-pub(super) async fn all(
-    influx: &Influx,
-    staged: &[StagedShard],
-    placed: &[Placed],
-    parallel: usize,
-    progress: &dyn Progress,
-) -> Result<(), Error> {
-    let sending = staged.iter().zip(placed).map(|(shard, place)| async move {
-        send(influx, shard, place, progress).await.map_err(|error| {
-            let Placed { database, policy, .. } = place;
-            error.during(format!("shard {} of {database}.{policy}", shard.record.shard_id))
-        })
-    });
-    let sending: Vec<_> = sending.collect();
-    futures_util::stream::iter(sending).buffer_unordered(parallel.max(1)).try_collect().await
-}
-
-async fn send(influx: &Influx, shard: &StagedShard, place: &Placed, progress: &dyn Progress) -> Result<(), Error> {
-    // The target has made an empty shard, and there is nothing to put into it.
-    if shard.files.is_empty() {
-        return Ok(());
-    }
-    for _ in 1..TRIES {
-        match once(influx, shard, place).await {
-            Err(error) if error.kind() == Kind::Passing => {
-                progress.report(Event::Warning(&format!("{error}; sending it again")));
-                sleep(PAUSE).await;
-            }
-            other => return other,
-        }
-    }
-    once(influx, shard, place).await
+/// [`Kind::Usage`] when it does not.
+pub(super) fn check_files(shard: &StagedShard) -> Result<(), Error> {
+    let names = shard.files.iter().filter_map(|file| file.path.file_name()?.to_str());
+    check_names(names, &shard.record.database, &shard.record.retention_policy, shard.record.shard_id)
 }
 
 async fn once(influx: &Influx, shard: &StagedShard, place: &Placed) -> Result<(), Error> {
