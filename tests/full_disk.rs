@@ -78,7 +78,7 @@ async fn a_spool_that_fills_up_on_the_way_ends_the_run_and_the_next_one_succeeds
     let mut backup = place.backup_through(&production, &proxy.address());
     backup.args(["--date", DAY]);
     // Enough for the preflight; then somebody else takes the room while the shard comes in slowly.
-    let thief = "(while ! [ -s \"$0\"/nightshard-*/*/shard.tar ]; do :; done; head -c 1G /dev/zero >\"$0\"/thief) 2>/dev/null & ";
+    let thief = "(until [ -s \"$0\"/nightshard-*/*/shard.tar ] || ! kill -0 $$; do sleep 0.01; done; head -c 1G /dev/zero >\"$0\"/thief) 2>/dev/null & ";
     let output = run(on_small_disk(&backup, &place.path("spool"), "100m", thief)).await;
     assert_no_night(&place, &output);
     let stderr = String::from_utf8(output.stderr).unwrap();
