@@ -5,19 +5,27 @@
 
 use std::io;
 use std::os::fd::AsFd;
-use std::process::Stdio;
+use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
+use std::time::Duration;
 
 use archive::{Date, Dates};
 use chrono::{DateTime, Utc};
 use futures_util::FutureExt;
 use influx::Influx;
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Signal, kill_process_group, test_kill_process_group};
 use store::Store;
-use tokio::process::Command;
+use tokio::process::{Child, Command};
+use tokio::time::{sleep, timeout};
 
 use super::{Config, Outcome, night, way};
 use crate::{Error, Event, Kind, Progress};
+
+/// How long a command may take to end once it is asked to.
+const FAREWELL: Duration = Duration::from_secs(5);
+
+/// How often it is looked whether all that a command had started is gone.
+const LOOK: Duration = Duration::from_millis(20);
 
 /// Restores nights, and runs after each of them the command that was asked for.
 ///
@@ -73,8 +81,8 @@ pub async fn run(
 }
 
 /// Runs the command that follows a night, with the day in `NIGHTSHARD_DATE` and the label, if there is one, in
-/// `NIGHTSHARD_LABEL`: our programs take their options from there. What it prints is talk, and goes to stderr. When the job is asked to end, so is
-/// the command, and it is waited for.
+/// `NIGHTSHARD_LABEL`: our programs take their options from there. What it prints is talk, and goes to stderr. When the
+/// job is asked to end, so is the command with all that it has started.
 async fn after(
     command: &str,
     date: Date,
@@ -94,16 +102,33 @@ async fn after(
     // A group of its own, so that a signal reaches what the shell has started.
     let mut child = shell.process_group(0).kill_on_drop(true).spawn().map_err(|error| failed(&error))?;
     let group = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
-    let status = tokio::select! {
-        status = child.wait() => status,
-        () = config.interrupt.requested() => {
-            if let Some(group) = group {
-                // One that has ended meanwhile need not be told.
-                let _ = kill_process_group(group, Signal::TERM);
-            }
-            child.wait().await
-        }
+    let ended = tokio::select! {
+        status = child.wait() => Some(status),
+        () = config.interrupt.requested() => None,
+    };
+    let status = match (ended, group) {
+        (None, Some(group)) => end(&mut child, group).await,
+        (None, None) => child.wait().await,
+        (Some(status), _) => status,
     };
     let status = status.map_err(|error| failed(&error))?;
     if status.success() { Ok(()) } else { Err(Error::new(Kind::Failed, format!("`{command}` ended with {status}"))) }
+}
+
+/// Ends a command and what it has started, which may have something to put in order first.
+async fn end(child: &mut Child, group: Pid) -> io::Result<ExitStatus> {
+    // One that has ended meanwhile need not be told.
+    let _ = kill_process_group(group, Signal::TERM);
+    let gone = async {
+        let status = child.wait().await;
+        while test_kill_process_group(group).is_ok() {
+            sleep(LOOK).await;
+        }
+        status
+    };
+    if let Ok(status) = timeout(FAREWELL, gone).await {
+        return status;
+    }
+    let _ = kill_process_group(group, Signal::KILL);
+    child.wait().await
 }
