@@ -46,7 +46,7 @@ struct Restore {
     #[arg(long, value_name = "COMMAND")]
     then: Option<String>,
     /// Delete the old databases before the new ones are unpacked, on disks that cannot hold both; with --mode online before the
-    /// night is downloaded, for spools that cannot hold it, and to be quicker
+    /// night is downloaded, for spools that cannot hold it
     #[arg(long)]
     drop_first: bool,
     /// Shards at once

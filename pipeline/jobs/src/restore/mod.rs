@@ -24,6 +24,7 @@ mod record;
 mod recovery;
 mod selection;
 mod server;
+mod staged;
 mod swap;
 mod target;
 mod way;

@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use archive::manifest::ShardRecord;
 
 use super::directories::Paths;
-use super::download::StagedShard;
 use super::files::{self, Owner};
+use super::staged::StagedShard;
 use super::witness::Witness;
 use crate::{Error, Kind};
 

@@ -5,13 +5,13 @@ use influx::metastore::Data;
 use influx::metastore::merge::{self, Purpose, Wish};
 
 use super::aside::{self, Aside, Exchange, Recovered};
-use super::download::StagedShard;
 use super::ours::Ours;
 use super::place::Placed;
 use super::prove;
 use super::recovery::{self, Expiring};
 use super::selection::Selection;
 use super::server::Server;
+use super::staged::StagedShard;
 use super::target::{Target, meta_db, read_metastore};
 use super::way::Exchanged;
 use super::{Config, files, place};

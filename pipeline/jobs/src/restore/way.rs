@@ -8,13 +8,14 @@ use influx::Influx;
 use store::Store;
 
 use super::aside::{self, Aside};
-use super::download::{self, StagedShard, Staging};
+use super::download::{self, Staging};
 use super::online::{Night, Online};
 use super::ours::Ours;
 use super::prove::Proven;
 use super::recovery::Expiring;
 use super::selection::Selection;
 use super::server::Server;
+use super::staged::StagedShard;
 use super::swap::Swap;
 use super::target::Target;
 use super::{Config, files};

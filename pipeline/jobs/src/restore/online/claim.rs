@@ -8,6 +8,9 @@ use super::super::ours::Ours;
 use crate::loaded::{self, DATABASE, Memory};
 use crate::{Error, Kind};
 
+/// How the policies are named that tell whether two addresses lead to one server.
+const POLICY: &str = "run-";
+
 /// A target on which a run of ours is at work.
 #[derive(Debug)]
 pub(super) struct Claim {
@@ -47,12 +50,15 @@ impl Claim {
 /// That what is made over HTTP appears in the metastore of the snapshot service: a retention policy of a name that nothing
 /// else has, in our own database.
 async fn one_server(influx: &Influx, run: &str, metastore: &Data) -> Result<(), Error> {
-    let (name, database) = (format!("run-{run}"), quote_identifier(DATABASE));
-    let policy = quote_identifier(&name);
-    let make = format!("CREATE RETENTION POLICY {policy} ON {database} DURATION INF REPLICATION 1");
+    let (name, database) = (format!("{POLICY}{run}"), quote_identifier(DATABASE));
+    let make = format!("CREATE RETENTION POLICY {} ON {database} DURATION INF REPLICATION 1", quote_identifier(&name));
     influx.statement(None, &make).await?;
     let served = influx.snapshot().metastore().await;
-    influx.statement(None, &format!("DROP RETENTION POLICY {policy} ON {database}")).await?;
+    // Those of runs that were killed here go as well.
+    let made = influx.retention_policies(DATABASE).await?.into_iter().map(|policy| policy.name);
+    for policy in made.filter(|policy| policy.starts_with(POLICY)) {
+        influx.statement(None, &format!("DROP RETENTION POLICY {} ON {database}", quote_identifier(&policy))).await?;
+    }
     let served = served?.data;
     let there = served.database(DATABASE).is_some_and(|found| found.policy(&name).is_some());
     if there && served.cluster_id == metastore.cluster_id {

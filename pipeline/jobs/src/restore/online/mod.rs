@@ -6,7 +6,7 @@
 //! databases are a restore's, and has no loaded record, until a run has come to its end. The next run begins anew.
 //!
 //! With `drop_first` the drop comes earlier, as soon as the store has all objects in their lengths, and each shard is sent as
-//! soon as it is downloaded and checked: the spool need not hold the night, and sending takes no time of its own.
+//! soon as it is downloaded and checked: the spool need not hold the night.
 
 mod claim;
 mod import;
@@ -17,14 +17,16 @@ use std::sync::Arc;
 
 use futures_util::{StreamExt, TryStreamExt};
 use influx::Influx;
-use influx::metastore::{Data, merge};
+use influx::metastore::Data;
+use influx::metastore::merge::{self, Merged};
 use store::Store;
 
 use super::Config;
-use super::download::{StagedShard, Staging};
+use super::download::Staging;
 use super::ours::Ours;
 use super::prove;
 use super::selection::Selection;
+use super::staged::StagedShard;
 use super::target::{check_foreign, not_our_record};
 use super::way::Exchanged;
 use crate::{Error, Event, Kind, Progress, identity, loaded};
@@ -103,10 +105,11 @@ impl Online {
         let Night { config, selection, progress, .. } = *night;
         let databases = &selection.databases;
         staged.iter().try_for_each(upload::check_files)?;
+        let excerpts = excerpts(selection)?;
         progress.report(Event::Step("claiming the target"));
         let ours = self.ours.clone().still_in(&self.metastore).with_selected(selection);
         let claim = config.interrupt.unless(Claim::make(influx, ours, &self.metastore)).await?;
-        let replaced = config.interrupt.unless(self.replace(night, influx, staged, &claim));
+        let replaced = config.interrupt.unless(self.replace(night, influx, &excerpts, staged, &claim));
         replaced.await.map_err(|error| {
             let names = databases.join(", ");
             let hint = "mend the cause, then run the same command again: it begins anew, and completes it";
@@ -124,14 +127,12 @@ impl Online {
         &self,
         night: &Night<'_>,
         influx: &Influx,
+        excerpts: &[(&str, Merged)],
         mut staged: Vec<StagedShard>,
         claim: &Claim,
     ) -> Result<Exchanged, Error> {
         let Night { config, store, selection, staging, progress } = *night;
         progress.report(Event::Step("exchanging the databases"));
-        let stored = selection.shard_ids();
-        let mut differences = BTreeSet::new();
-        let mut ids = BTreeMap::new();
         loaded::withdraw_copies(influx, &selection.databases).await?;
         if selection.stored_as.is_none() {
             loaded::withdraw(influx).await?;
@@ -139,12 +140,9 @@ impl Online {
         for name in &selection.databases {
             influx.drop_database(name).await?;
         }
-        for name in &selection.databases {
-            let excerpt = merge::excerpt(&selection.metastore, name, &stored).map_err(|error| {
-                Error::new(Kind::Failed, format!("cannot take {name} out of its metastore: {error}"))
-            })?;
-            ids.extend(import::database(influx, name, &excerpt).await?);
-            differences.extend(excerpt.differences.iter().map(ToString::to_string));
+        let mut ids = BTreeMap::new();
+        for (name, excerpt) in excerpts {
+            ids.extend(import::database(influx, name, excerpt).await?);
         }
         let sending = Sending { influx, ids: &ids, progress };
         progress.report(Event::Step("sending the shards"));
@@ -162,6 +160,9 @@ impl Online {
         let proven = prove::all(influx, cluster_id, &selection.databases, &placed, config.parallel).await?;
         upload::check(influx, &staged, &placed).await?;
         claim.check(influx).await?;
+        let differences = excerpts.iter().flat_map(|(_, excerpt)| &excerpt.differences).map(ToString::to_string);
+        // Each of them says the same of users.
+        let differences: BTreeSet<String> = differences.collect();
         Ok(Exchanged {
             proven,
             cluster_id,
@@ -172,6 +173,15 @@ impl Online {
             aside: None,
         })
     }
+}
+
+/// What the target is sent of the night's metastore, database by database.
+fn excerpts(selection: &Selection) -> Result<Vec<(&str, Merged)>, Error> {
+    let stored = selection.shard_ids();
+    let excerpt = |name: &String| merge::excerpt(&selection.metastore, name, &stored);
+    let failed =
+        |error| Error::new(Kind::Failed, format!("cannot take a database out of the night's metastore: {error}"));
+    selection.databases.iter().map(|name| Ok((name.as_str(), excerpt(name).map_err(failed)?))).collect()
 }
 
 /// That the snapshot service takes all files of the night.

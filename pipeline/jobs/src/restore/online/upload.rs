@@ -11,17 +11,19 @@ use tokio::sync::mpsc;
 use tokio::time::sleep;
 use tsm::tar::Packer;
 
-use super::super::download::{Next, StagedShard};
+use super::super::download::Next;
 use super::super::files::blocking;
 use super::super::place::Placed;
+use super::super::staged::StagedShard;
 use super::check_names;
 use crate::{Error, Event, Kind, Progress};
 
-/// What is read and sent at once, in bytes.
-const PIECE: usize = 512 << 10;
+/// What is read and sent at once, in bytes: so little that it is sent out of the processor's cache, and that its memory
+/// need not be asked of the system each time.
+const PIECE: usize = 64 << 10;
 
 /// Pieces that wait for the network; with their size this bounds the memory of a shard.
-const PIECES_AHEAD: usize = 2;
+const PIECES_AHEAD: usize = 8;
 
 /// How often a shard is sent whose connection breaks. The target puts in place all files of a shard or none.
 const TRIES: u32 = 3;
