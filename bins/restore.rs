@@ -18,7 +18,7 @@ struct Restore {
     #[arg(long, value_name = "NAME")]
     database: Vec<String>,
     /// Another name for the night's only database, or the one that is named: beside what is there under its own
-    #[arg(long, value_name = "NAME", conflicts_with_all = ["disaster_recovery", "prove_only"])]
+    #[arg(long, value_name = "NAME", conflicts_with = "disaster_recovery")]
     new_database: Option<String>,
     /// By which way: offline stops the target and exchanges its files, on its own machine; online sends the night to its
     /// snapshot service while it runs, from anywhere

@@ -35,7 +35,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use archive::records::{Proof, RestoreRecord, Target as TargetRecord};
-use archive::{Calendar, Date, Dates, Document, names};
+use archive::{Calendar, Date, Dates, Document};
 use chrono::{DateTime, TimeDelta, Utc};
 use influx::Influx;
 use serde::Serialize;
@@ -227,10 +227,7 @@ async fn night(
 
     // 7. The points are counted, and compared with what an earlier restore of this night onto this server had.
     let counting = Instant::now();
-    let name = match selection.stored_as {
-        None => names::restore_record(&night.container, &host),
-        Some(_) => names::restore_record(&night.container, &format!("{host}.{}", selection.databases.join("."))),
-    };
+    let name = record::name(&selection, &host);
     let counted = count::all(&influx, &selection.databases, config.prove, config.parallel, progress.as_ref());
     let proof = interrupt.unless(counted).await.unwrap_or_else(|error| {
         failures.push(format!("cannot count the points: {error}"));

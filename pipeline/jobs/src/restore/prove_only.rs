@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use archive::records::{Proof, RestoreRecord, Target};
-use archive::{Dates, Document, names};
+use archive::{Dates, Document};
 use chrono::{DateTime, TimeDelta, Utc};
 use influx::Influx;
 use influx::metastore::{Database, LiveShard};
@@ -17,7 +17,8 @@ use store::Store;
 
 use super::selection::Selection;
 use super::{Config, Prove, count, record};
-use crate::{Error, Event, Kind, Lock, Progress, loaded, lock, wait};
+use crate::loaded::{self, LoadedNight};
+use crate::{Error, Event, Kind, Lock, Progress, lock, wait};
 
 /// What was found on the target. Printed with `--json`: members are added, never changed.
 #[derive(Debug, Clone, Serialize)]
@@ -102,19 +103,23 @@ async fn prove(
     let _lock = Lock::shared(&config.place.locks, &lock::target_name(influx.url()))?;
     progress.report(Event::Step("looking at the night and the target"));
     let version = influx.ping().await?.version.to_string();
-    let databases = held(&influx, &night.container, &manifest.sha256, &config.databases).await?;
-    let selection = Selection::load(store, manifest, &databases, None).await?;
+    let held = Held::of(&influx, &config).await?;
+    held.check(&influx, &night.container, &manifest.sha256)?;
+    let wanted = if config.databases.is_empty() { &held.stored } else { &config.databases };
+    let selection = Selection::load(store, manifest, wanted, config.new_database.as_deref()).await?;
+    held.check_databases(&influx, &selection)?;
     let diagnostics = influx.diagnostics().await?;
     let host = diagnostics.hostname.unwrap_or_else(|| config.place.host.clone());
 
     // 2. Every shard, and every point.
     let mut failures = absent(&influx, &selection).await?;
+    let databases = selection.databases.clone();
     let counted = count::all(&influx, &databases, config.prove, config.parallel, progress).await?;
     let proof = counted.ok_or_else(|| Error::new(Kind::Usage, "nothing was counted"))?;
-    held(&influx, &night.container, &selection.manifest_sha256, &databases).await?;
+    Held::of(&influx, &config).await?.check(&influx, &night.container, &selection.manifest_sha256)?;
 
     // 3. Against what was there; the record has both.
-    let name = names::restore_record(&night.container, &host);
+    let name = record::name(&selection, &host);
     let earlier = record::earlier(store, &night.container, &name, &selection.manifest_sha256).await?;
     let most = earlier.as_ref().map(record::most).unwrap_or_default();
     failures.extend(record::missing(most, &proof, &databases));
@@ -160,36 +165,55 @@ async fn prove(
     })
 }
 
-/// The databases of this night that the target claims to hold, or those of them that are `asked` for.
-async fn held(influx: &Influx, container: &str, sha256: &str, asked: &[String]) -> Result<Vec<String>, Error> {
-    let url = influx.url();
-    let missing = |what: String, hint: &str| Err(Error::new(Kind::Missing, what).hint(hint));
-    let found = match loaded::read(influx).await? {
-        Some(found) if found.container == container && found.manifest_sha256 == sha256 => found,
-        Some(found) if found.container == container => {
-            return missing(
+/// What the target claims to hold: a night, or with `new_database` the copy of that name.
+struct Held {
+    night: Option<LoadedNight>,
+    /// Its databases, by their names in the night.
+    stored: Vec<String>,
+}
+
+impl Held {
+    async fn of(influx: &Influx, config: &Config) -> Result<Held, Error> {
+        let Some(name) = &config.new_database else {
+            let night = loaded::read(influx).await?;
+            let stored = night.iter().flat_map(|night| night.databases.clone()).collect();
+            return Ok(Held { night, stored });
+        };
+        let copy = loaded::copies(influx).await?.into_iter().find(|copy| copy.name == *name);
+        let stored = copy.iter().map(|copy| copy.stored.clone()).collect();
+        Ok(Held { night: copy.map(LoadedNight::from), stored })
+    }
+
+    /// That it is this night.
+    fn check(&self, influx: &Influx, container: &str, sha256: &str) -> Result<(), Error> {
+        let url = influx.url();
+        let (what, hint) = match &self.night {
+            Some(night) if night.container == container && night.manifest_sha256 == sha256 => return Ok(()),
+            Some(night) if night.container == container => (
                 format!("{url} holds another backup of {container} than the archive"),
                 "the night was backed up again after it had been restored; restore it again",
-            );
-        }
-        Some(found) => {
-            return missing(
-                format!("{url} holds the night {}, not {container}", found.container),
+            ),
+            Some(night) => (
+                format!("{url} holds the night {}, not {container}", night.container),
                 "name that night with --date, or restore this one first",
-            );
-        }
-        None => {
-            return missing(
+            ),
+            None => (
                 format!("{url} holds no night"),
                 "is --target right? nothing was restored there, or a restore is under way; a recovered production is no copy of a night",
-            );
-        }
-    };
-    match asked.iter().find(|name| !found.databases.contains(name)) {
-        None if asked.is_empty() => Ok(found.databases),
-        None => Ok(asked.to_vec()),
-        Some(name) => Err(Error::new(Kind::Usage, format!("{url} holds {container} without database {name}"))
-            .hint(format!("it holds: {}", found.databases.join(", ")))),
+            ),
+        };
+        Err(Error::new(Kind::Missing, what).hint(hint))
+    }
+
+    /// That it has these databases.
+    fn check_databases(&self, influx: &Influx, selection: &Selection) -> Result<(), Error> {
+        let stored = selection.databases.iter().map(|name| selection.stored_name(name));
+        let Some(name) = stored.into_iter().find(|name| !self.stored.iter().any(|stored| stored == name)) else {
+            return Ok(());
+        };
+        let container = &selection.manifest.container;
+        Err(Error::new(Kind::Usage, format!("{} holds {container} without database {name}", influx.url()))
+            .hint(format!("it holds: {}", self.stored.join(", "))))
     }
 }
 

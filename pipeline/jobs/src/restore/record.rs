@@ -5,14 +5,25 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use archive::names;
 use archive::records::{PointCount, Proof, RestoreRecord};
 use store::Store;
 
 use super::count::Prove;
+use super::selection::Selection;
 use crate::Error;
 
 /// Points by field, by database, retention policy and measurement.
 type Counts = BTreeMap<(String, String, String), BTreeMap<String, u64>>;
+
+/// The name of the record of this on a host; a copy has one of its own beside that of the night.
+pub(super) fn name(selection: &Selection, host: &str) -> String {
+    let container = &selection.manifest.container;
+    match selection.stored_as {
+        None => names::restore_record(container, host),
+        Some(_) => names::restore_record(container, &format!("{host}.{}", selection.databases.join("."))),
+    }
+}
 
 /// The record of earlier restores of exactly this night, if there is one that can be read.
 ///

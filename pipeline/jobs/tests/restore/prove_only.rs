@@ -105,7 +105,7 @@ async fn a_target_that_does_not_hold_the_night_is_told_so_and_nothing_is_recorde
     let config = || bench.config(&target);
     check(config(), &source, Kind::Missing, "holds no night").await;
     let other = Config { databases: vec!["other".to_owned()], ..config() };
-    check(other, &target, Kind::Usage, "holds 2016-06-11 without database other").await;
+    check(other, &target, Kind::Usage, "the backup in 2016-06-11 has no database other").await;
     let mut elsewhere = config();
     elsewhere.calendar.time_zone = chrono_tz::Europe::Berlin;
     elsewhere.date = NIGHT.parse::<archive::Date>().unwrap().into();
@@ -131,4 +131,18 @@ async fn a_target_that_does_not_hold_the_night_is_told_so_and_nothing_is_recorde
     check(config(), &target, Kind::Missing, "holds another backup of 2016-06-11 than the archive").await;
     target.statement("DROP DATABASE nightshard").await;
     check(config(), &target, Kind::Missing, "holds no night").await;
+}
+
+#[tokio::test]
+async fn a_copy_under_another_name_is_proved_by_that_name() {
+    let (_source, bench, target) = restored().await;
+    let copy = |name: &str| Config { new_database: Some(name.to_owned()), ..bench.config(&target) };
+    bench.restore_with(copy("other"), &target).await.unwrap();
+    let proved = prove(&bench, copy("other"), &target).await.unwrap();
+    assert_eq!((proved.databases.as_slice(), proved.shards, proved.failures), (&["other".to_owned()][..], 3, vec![]));
+    target.query("other", "DELETE FROM cpu WHERE host = 'h3'").await;
+    assert_eq!(prove(&bench, copy("other"), &target).await.unwrap().failures.len(), 4);
+    assert_eq!(prove(&bench, bench.config(&target), &target).await.unwrap().failures, [""; 0]);
+    let error = prove(&bench, copy("another"), &target).await.unwrap_err();
+    assert_eq!((error.kind(), error.to_string().contains("holds no night")), (Kind::Missing, true), "{error}");
 }
