@@ -11,7 +11,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use night::{Place, kill_after, kills, run, succeed};
+use night::{Place, kill_after, kills, run, shorter_unless, succeed};
 use serde_json::Value;
 use test_support::{Influxd, temp_dir};
 
@@ -101,7 +101,7 @@ async fn a_restore_that_is_killed_at_any_moment_is_whole_after_the_same_command(
     succeed(restore(&place, &target, DAYS[1])).await;
     let begun = Instant::now();
     succeed(restore(&place, &target, DAYS[0])).await;
-    let length = begun.elapsed();
+    let mut length = begun.elapsed();
 
     let (kills, mut killed, mut down, mut kept) = (kills(30), 0, 0, 0);
     for number in 0..3 * kills {
@@ -110,8 +110,10 @@ async fn a_restore_that_is_killed_at_any_moment_is_whole_after_the_same_command(
         }
         // Each night takes the place of the other one.
         let (night, day) = (usize::from(number % 2 == 0), DAYS[usize::from(number % 2 == 0)]);
-        let moment = length * (number % kills) / kills + Duration::from_micros(u64::from(number) * 137);
-        killed += u32::from(kill_after(restore(&place, &target, day), moment));
+        let moment = length * (number % kills) / kills + Duration::from_micros(u64::from(number % 31) * 137);
+        let alive = kill_after(restore(&place, &target, day), moment);
+        killed += u32::from(alive);
+        length = shorter_unless(alive, length);
         let moment = format!("kill {number}, after {moment:?}");
         down += u32::from(!target.is_running());
         if number % 3 == 0 {
@@ -151,7 +153,7 @@ async fn a_restore_over_the_wire_that_is_killed_at_any_moment_is_whole_after_the
     succeed(online(DAYS[1])).await;
     let begun = Instant::now();
     succeed(online(DAYS[0])).await;
-    let length = begun.elapsed();
+    let mut length = begun.elapsed();
 
     let (kills, mut killed, mut without, mut kept) = (kills(30), 0, 0, 0);
     for number in 0..3 * kills {
@@ -159,8 +161,10 @@ async fn a_restore_over_the_wire_that_is_killed_at_any_moment_is_whole_after_the
             break;
         }
         let (night, day) = (usize::from(number % 2 == 0), DAYS[usize::from(number % 2 == 0)]);
-        let moment = length * (number % kills) / kills + Duration::from_micros(u64::from(number) * 137);
-        killed += u32::from(kill_after(online(day), moment));
+        let moment = length * (number % kills) / kills + Duration::from_micros(u64::from(number % 31) * 137);
+        let alive = kill_after(online(day), moment);
+        killed += u32::from(alive);
+        length = shorter_unless(alive, length);
         let moment = format!("kill {number}, after {moment:?}");
         if number % 5 == 0 {
             target.restart().await;
@@ -202,7 +206,7 @@ async fn a_recovery_that_is_killed_at_any_moment_is_whole_after_the_same_command
     let target = Influxd::options().base(base.path()).start().await;
     let begun = Instant::now();
     succeed(recovery(&place, &target)).await;
-    let length = begun.elapsed();
+    let mut length = begun.elapsed();
     assert_eq!(state(&target).await, nights[1]);
 
     let (kills, mut killed, mut went_on) = (kills(30), 0, 0);
@@ -211,8 +215,10 @@ async fn a_recovery_that_is_killed_at_any_moment_is_whole_after_the_same_command
             break;
         }
         empty(&target, base.path()).await;
-        let moment = length * (number % kills) / kills + Duration::from_micros(u64::from(number) * 137);
-        killed += u32::from(kill_after(recovery(&place, &target), moment));
+        let moment = length * (number % kills) / kills + Duration::from_micros(u64::from(number % 31) * 137);
+        let alive = kill_after(recovery(&place, &target), moment);
+        killed += u32::from(alive);
+        length = shorter_unless(alive, length);
         let moment = format!("kill {number}, after {moment:?}");
         if number % 3 == 0 {
             target.restart().await;
