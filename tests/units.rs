@@ -49,13 +49,17 @@ fn systemd_analyze(arguments: &[&str], unit: &Path) -> (Output, String) {
     (output, text)
 }
 
-/// Each line of the crontab that starts something: its five times, its user and its words.
+/// What makes a program of the crontab give way to others.
+const GENTLY: &str = "nice -n 10 ionice -c 2 -n 7 ";
+
+/// Each line of the crontab that starts something: its five times, its user, and the words that a door gets.
 fn crontab() -> Vec<(String, String, Vec<String>)> {
     let text = fs::read_to_string(house().join("cron/nightshard.crontab")).unwrap();
     assert!(text.ends_with('\n'), "cron ignores a last line without its end");
     let entries = text.lines().filter(|line| line.starts_with(|first: char| first.is_ascii_digit() || first == '*'));
     entries
         .map(|line| {
+            let line = line.replace(GENTLY, "");
             let words: Vec<&str> = line.split_whitespace().collect();
             (words[..5].join(" "), words[5].to_owned(), words[6..].iter().map(|word| (*word).to_owned()).collect())
         })
@@ -122,6 +126,23 @@ fn only_the_restore_runs_as_root() {
         let (_, cron_user, _) = crontab().into_iter().find(|(.., words)| words[0] == name).unwrap();
         assert_eq!(user, cron_user, "{name}");
     }
+}
+
+#[test]
+fn all_but_the_restore_give_way_to_others() {
+    let crontab = fs::read_to_string(house().join("cron/nightshard.crontab")).unwrap();
+    for (name, _) in DOORS {
+        let gentle = name != "nightshard-restore";
+        let unit = fs::read_to_string(house().join(format!("systemd/{name}.service"))).unwrap();
+        let set = |line: &str| unit.lines().any(|other| other == line);
+        let lines = ["Nice=10", "IOSchedulingClass=best-effort", "IOSchedulingPriority=7"];
+        assert!(lines.into_iter().all(|line| set(line) == gentle), "{name}");
+        assert_eq!(crontab.contains(&format!("{GENTLY}{name} ")), gentle, "{name}");
+    }
+    // The tools understand what is asked of them, and pass on what the program ends with.
+    let mut words = GENTLY.split_whitespace();
+    let status = Command::new(words.next().unwrap()).args(words).args(["sh", "-c", "exit 75"]).status().unwrap();
+    assert_eq!(status.code(), Some(75));
 }
 
 #[test]
