@@ -20,7 +20,7 @@ struct Dump {
     /// All measurements of the retention policy
     #[arg(long)]
     all: bool,
-    /// The day: today, yesterday or YYYY-MM-DD; or several: YYYY-MM or FROM..TO
+    /// The day: today, yesterday or YYYY-MM-DD; an hour of it as YYYY-MM-DDTHH with hourly containers; or several: YYYY-MM or FROM..TO
     #[arg(long, value_name = "DATE", default_value = "yesterday")]
     date: Dates,
     /// Their database [default: the night's only one]

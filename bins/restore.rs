@@ -11,7 +11,7 @@ use jobs::restore::{self, Config, Recovery};
 #[derive(Debug, Parser)]
 #[command(name = "nightshard-restore", version)]
 struct Restore {
-    /// The night: today, yesterday or YYYY-MM-DD; or several, the oldest first: YYYY-MM or FROM..TO
+    /// The night: today, yesterday or YYYY-MM-DD, YYYY-MM-DDTHH with hourly containers; or several, the oldest first: YYYY-MM or FROM..TO
     #[arg(long, value_name = "DATE", default_value = "yesterday")]
     date: Dates,
     /// A database; repeat it for several [default: all of the night]

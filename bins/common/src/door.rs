@@ -235,10 +235,15 @@ fn work<D: Door>(door: D, command: &Command, environment: Environment) -> Result
     Ok(if report.failures.is_empty() { Code::Done } else { report.failed })
 }
 
-/// Few threads: the work is network and disk, and each thread may cost memory of its own. Six dumps at once need twelve
-/// of those that block, each pair of which waits for each other; so there must be more.
+/// Blocking threads at most. They are made when they are needed, and each may cost memory of its own. Sixty-four shards have
+/// one each, and six dumps two each, which wait for one another and for room in the spool; whoever is to give that room back must
+/// find one too.
+const BLOCKING_THREADS: usize = 96;
+
+/// Few threads: the work is network and disk.
 fn runtime() -> Result<Runtime, Failure> {
-    let built = Builder::new_multi_thread().worker_threads(2).max_blocking_threads(16).enable_all().build();
+    let mut builder = Builder::new_multi_thread();
+    let built = builder.worker_threads(2).max_blocking_threads(BLOCKING_THREADS).enable_all().build();
     built.map_err(|error| Failure::failed(format!("cannot start threads: {error}")))
 }
 
