@@ -48,44 +48,25 @@ impl Run {
     ) -> Result<(), Error> {
         // A day that clocks skipped has no hours, and no dumps.
         let Ok(Night { container, .. }) = self.job.config.calendar.of_day(day) else { return Ok(()) };
-        let mut tasks = Vec::new();
-        let mut ours = None;
         let Listed { files, selections } = self.listed(store, &container).await?;
-        for file in &files {
-            let seal = match self.sealed(store, &container, file).await {
-                Ok(Some(seal)) => seal,
-                Ok(None) => continue,
-                Err(error) if error.kind() == Kind::Passing => return Err(error),
-                Err(error) => {
-                    outcome.failures.push(failure(&error));
-                    continue;
-                }
-            };
-            if !self.gains(night, &seal) {
-                continue;
-            }
-            if !self.is_ours(&mut ours, store, night, &container).await? {
-                continue;
-            }
-            tasks.push(Task::completion(&container, file, &seal)?);
-        }
+        let mut tasks = self.open(store, night, &container, &files, outcome).await?;
         let mut all_late = Vec::new();
         for name in selections {
-            let late = match self.late(store, night, &container, name, &files).await {
-                Ok(Some(late)) => late,
-                Ok(None) => continue,
-                Err(error) if error.kind() == Kind::Passing => return Err(error),
-                Err(error) => {
-                    outcome.failures.push(failure(&error));
-                    continue;
-                }
-            };
-            if self.is_ours(&mut ours, store, night, &container).await? {
-                tasks.extend(late.tasks.iter().cloned());
-                all_late.push(late);
-            }
+            let late = self.late(store, night, &container, name, &files).await;
+            all_late.extend(unless_passing(late, outcome)?.flatten());
         }
-        let (mut locked, mut failed) = (false, false);
+        tasks.extend(all_late.iter().flat_map(|late| late.tasks.iter().cloned()));
+        if tasks.is_empty() && all_late.is_empty() {
+            return Ok(());
+        }
+        if !self.is_of_same_source(store, night, &container).await? {
+            let host = &night.source.host;
+            let text = format!("dumps are not completed: {container} is not a night of {host}");
+            self.job.progress.report(Event::Warning(&text));
+            return Ok(());
+        }
+
+        let mut all_made = true;
         tasks.sort_by(|one, other| one.origin.cmp(&other.origin));
         for (task, made) in self.together(&tasks, |error| error.kind() == Kind::Passing).await? {
             match made {
@@ -97,14 +78,14 @@ impl Run {
                     }
                 }
                 // Another run is at this very measurement, and completes it.
-                Err(error) if error.kind() == Kind::Locked => locked = true,
+                Err(error) if error.kind() == Kind::Locked => all_made = false,
                 Err(error) => {
-                    failed = true;
+                    all_made = false;
                     outcome.failures.push(failure(&error.during(format!("cannot complete {container}/{}", task.file))));
                 }
             }
         }
-        if !locked && !failed {
+        if all_made {
             for late in &all_late {
                 self.settle(store, &container, late).await?;
             }
@@ -112,25 +93,24 @@ impl Run {
         Ok(())
     }
 
-    /// Whether a container is of the server of which this night is; said once when it is not.
-    async fn is_ours(
+    /// The dumps of a container that this night can complete.
+    async fn open(
         &self,
-        known: &mut Option<bool>,
         store: &dyn Store,
         night: &BackupManifest,
         container: &str,
-    ) -> Result<bool, Error> {
-        if let Some(ours) = *known {
-            return Ok(ours);
+        files: &[String],
+        outcome: &mut Outcome,
+    ) -> Result<Vec<Task>, Error> {
+        let mut tasks = Vec::new();
+        for file in files {
+            let seal = self.sealed(store, container, file).await;
+            let Some(seal) = unless_passing(seal, outcome)?.flatten() else { continue };
+            if self.gains(night, &seal) {
+                tasks.push(Task::completion(container, file, &seal)?);
+            }
         }
-        let ours = self.is_of_same_source(store, night, container).await?;
-        if !ours {
-            let host = &night.source.host;
-            let text = format!("dumps are not completed: {container} is not a night of {host}");
-            self.job.progress.report(Event::Warning(&text));
-        }
-        *known = Some(ours);
-        Ok(ours)
+        Ok(tasks)
     }
 
     /// Whether the dump is open, and the night that the server holds knows more.
@@ -153,6 +133,18 @@ impl Run {
             Ok(held) => Ok(held.document.source.cluster_id == night.source.cluster_id),
             Err(archive::Error::Missing { .. }) => Ok(true),
             Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// What one thing is a matter of does not keep the others: it is named. What passes concerns them all.
+fn unless_passing<T>(result: Result<T, Error>, outcome: &mut Outcome) -> Result<Option<T>, Error> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(error) if error.kind() == Kind::Passing => Err(error),
+        Err(error) => {
+            outcome.failures.push(failure(&error));
+            Ok(None)
         }
     }
 }
