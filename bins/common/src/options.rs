@@ -52,7 +52,7 @@ pub struct General {
     /// Folder for temporary files; needs room for the largest objects in work
     #[arg(long, value_name = "DIR", default_value = "/var/tmp")]
     pub spool: PathBuf,
-    /// Bytes that a backup's or a dump's files may take in that folder, such as 20GiB [default: no limit]
+    /// Bytes that a program's files may take in that folder, such as 20GiB [default: no limit]
     #[arg(long, value_name = "BYTES", value_parser = values::spool_size)]
     pub spool_size: Option<u64>,
     /// Folder of the locks, the same for all programs of a machine

@@ -77,14 +77,15 @@ impl Staging {
     /// When there is no room for the night.
     pub(super) async fn open(config: &Config, target: &Target, selection: &Selection) -> Result<Staging, Error> {
         let (paths, owner, needed) = (target.paths.clone(), target.owner, selection.bytes.saturating_add(SPARE_BYTES));
-        let (databases, drop_first, spool) =
-            (selection.databases.clone(), config.drop_first, config.place.spool.clone());
+        let (databases, drop_first) = (selection.databases.clone(), config.drop_first);
+        let (spool, limit, bytes) = (config.place.spool.clone(), config.place.spool_size, selection.bytes);
         files::blocking(move || {
             aside::remove_staged(&paths)?;
             let mut spool = drop_first.then(|| Spool::open(&spool)).transpose()?;
             if let Some(other) = &spool
                 && device(other.path())? != device(&paths.data)?
             {
+                allowed(bytes, limit)?;
                 room(other.path(), needed, 0)?;
                 let mut dropped = 0;
                 for name in &databases {
@@ -112,6 +113,7 @@ impl Staging {
         // The largest come first.
         let bytes: u64 = selection.shards.iter().take(at_once).map(|(object, _)| object.bytes).sum();
         let (spool, needed) = (config.place.spool.clone(), bytes.saturating_add(SPARE_BYTES));
+        allowed(bytes, config.place.spool_size)?;
         files::blocking(move || {
             let spool = Spool::open(&spool)?;
             let folder = spool.path().to_owned();
@@ -301,6 +303,18 @@ impl Drop for Staging {
 fn device(path: &Path) -> Result<u64, Error> {
     let found = path.metadata().map_err(|error| Error::io(format!("look at {}", path.display()), &error))?;
     Ok(found.dev())
+}
+
+/// Whether a restore may have so many bytes in the spool. Unlike a backup it knows them beforehand, and needs them together.
+fn allowed(bytes: u64, limit: Option<u64>) -> Result<(), Error> {
+    match limit.filter(|limit| *limit < bytes) {
+        None => Ok(()),
+        Some(limit) => {
+            let message =
+                format!("{bytes} bytes of the night would lie in the spool, more than --spool-size, {limit} bytes");
+            Err(Error::new(Kind::Failed, message).hint("give a larger --spool-size, or none"))
+        }
+    }
 }
 
 /// Whether there is room for `needed` bytes where `path` lies, once `dropped` bytes are gone from there.

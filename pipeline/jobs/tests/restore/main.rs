@@ -17,4 +17,5 @@ mod proof;
 mod prove_only;
 mod recovery;
 mod refusals;
+mod room;
 mod survival;
