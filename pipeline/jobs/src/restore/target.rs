@@ -10,7 +10,7 @@ use std::time::Duration;
 use archive::manifest::Source;
 use influx::metastore::Data;
 use influx::{Diagnostics, Influx};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::Config;
 use super::aside;
@@ -24,6 +24,12 @@ use crate::{Error, Kind, Lock};
 
 /// A server that has not answered a ping by then does not answer.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How often a server that answers a ping is asked who it is, when it does not answer that.
+const TRIES: u32 = 10;
+
+/// Between two tries.
+const PAUSE: Duration = Duration::from_millis(300);
 
 /// The target as it was found.
 #[derive(Debug)]
@@ -54,18 +60,12 @@ impl Target {
     /// [`Kind::Usage`] when its directories are not known, are not here, or are those of another server;
     /// [`Kind::Locked`] when another restore works on them.
     pub(super) async fn find(config: &Config, influx: &Influx) -> Result<Target, Error> {
-        let (diagnostics, served, memory, copies) = if answers(influx).await? {
-            let served = influx.snapshot().metastore().await?;
-            let diagnostics = match influx.diagnostics().await {
-                // A rebuilt server that asks for passwords has no user yet whom it would answer.
-                Err(influx::Error::Unauthorized { .. }) if config.recovery.is_some() => None,
-                other => Some(other?),
-            };
+        let (diagnostics, served, memory, copies) = if let Some((served, diagnostics)) = told(config, influx).await? {
             let (memory, copies) = match config.recovery {
                 None => remembered(influx).await,
                 Some(_) => (None, Vec::new()),
             };
-            (diagnostics, Some(served.data), memory, copies)
+            (diagnostics, Some(served), memory, copies)
         } else if config.new_database.is_some() {
             let message =
                 format!("the target at {} does not answer, so that it cannot be told what it holds", influx.url());
@@ -220,6 +220,33 @@ async fn remembered(influx: &Influx) -> (Option<Memory>, Vec<Copied>) {
         tracing::warn!("the target does not tell what was restored there before: {error}");
         (None, Vec::new())
     })
+}
+
+/// What the server tells of itself on both of its ports; `None` if it does not answer. One that is about to end, since an
+/// interrupted run has stopped it, does not answer on both any more, and soon on none.
+async fn told(config: &Config, influx: &Influx) -> Result<Option<(Data, Option<Diagnostics>)>, Error> {
+    for tries in 1.. {
+        if !answers(influx).await? {
+            break;
+        }
+        let asked = async {
+            let data = influx.snapshot().metastore().await?.data;
+            match influx.diagnostics().await {
+                // A rebuilt server that asks for passwords has no user yet whom it would answer.
+                Err(influx::Error::Unauthorized { .. }) if config.recovery.is_some() => Ok((data, None)),
+                other => Ok((data, Some(other?))),
+            }
+        };
+        match asked.await {
+            Ok(told) => return Ok(Some(told)),
+            Err(error) if tries < TRIES && influx::Error::is_passing(&error) => {
+                tracing::debug!("{error}; asking again")
+            }
+            Err(error) => return Err(error.into()),
+        }
+        sleep(PAUSE).await;
+    }
+    Ok(None)
 }
 
 /// Whether the server answers a ping. One that answers in a way that waiting does not mend, such as being too old, is an
