@@ -49,11 +49,11 @@ impl Run {
         // 1. What it consists of, and until when the server holds everything.
         let date = self.job.influx.ping().await?.date;
         let covered_until = self.base.covered_until(&origin.database, &origin.policy, task.window, date);
-        let held = match held {
+        let (held, same) = match held {
             Some(held) if held.covered_until > covered_until => return Ok(left_alone(held)),
             // What was made from the same backup can be made again; what holds more than that cannot.
-            Some(held) if held.kept == 0 && held.covered_until == covered_until => None,
-            held => held,
+            Some(held) if held.kept == 0 && held.covered_until == covered_until => (None, Some(held.records)),
+            held => (held, None),
         };
         let (step, day) = if asked { ("dumping", String::new()) } else { ("completing", task.night.to_string()) };
         self.job.progress.report(Event::Step(format!("{step} {} {day}", origin.measurement).trim_end()));
@@ -84,6 +84,10 @@ impl Run {
         let extracted = self.extract(task, &schema, &cuts, older, shelf, buffer_bytes).await;
         self.base.check(&self.job.influx, &origin.database).await?;
         let Extracted { arranged, digests } = extracted?;
+        // A backup does not change: what the server has less of it than once was lost there.
+        if let Some(records) = same.filter(|records| arranged.records < *records) {
+            return Err(shrunk(task, records, arranged.records));
+        }
         let Encoded { stored: digests, content } = self.encode(task, shelf, &mut path, digests).await?;
         warnings.extend(losses(&arranged));
         let now = self.schema(task).await?.unwrap_or_default();
@@ -239,6 +243,16 @@ fn left_alone(held: DumpManifest) -> Made {
     let mut dumped = Dumped::of(held);
     dumped.warnings.push("the archive holds one from a later night already, which stays".to_owned());
     Made { dumped, lacking: None }
+}
+
+/// The error that a server no longer has all that was dumped from the same backup.
+fn shrunk(Task { origin, file, night, .. }: &Task, dumped: u64, now: u64) -> Error {
+    let message = format!(
+        "cannot dump {origin}: the archive holds {file} with {dumped} records of the same backup, and the intermediary has {now} \
+         of {night} now; the dump was not replaced"
+    );
+    Error::new(Kind::Damage, message)
+        .hint("points went missing on the intermediary: restore the night again with nightshard-restore, then dump it")
 }
 
 /// What is to be told of records that the server has lost since the older dump was made.

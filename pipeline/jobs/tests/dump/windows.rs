@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use jobs::Kind;
+
 use crate::bench::{Bench, MIDNIGHT, NIGHT, SECOND, now, records};
 
 /// A point each 15 minutes for three days around noon of a day, each holding its own time.
@@ -104,17 +106,39 @@ async fn names_that_cannot_be_file_names_are_encoded() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_day_without_records_is_sealed_without_an_object_and_replaces_one_that_had_some() {
-    let bench = Bench::with(&format!("m v=1 {MIDNIGHT}\nm v=2 {}\n", MIDNIGHT - 1)).await;
+async fn a_dump_is_not_replaced_by_what_is_left_of_the_same_backup_on_the_server() {
+    for left in [0, 1] {
+        let bench = Bench::with(&format!("m v=1 {MIDNIGHT}\nm v=2 {}\nm v=3 {}\n", MIDNIGHT + 1, MIDNIGHT - 1)).await;
+        let output = bench.folder.path().join("out");
+        let mut config = bench.config(&["m"]);
+        config.output = Some(output.clone());
+        let copy = bench.dump(config.clone()).await.unwrap().dumps[0].file.clone().unwrap();
+        let file = "m_2016-06-11-00:00:00_2016-06-12-00:00:00.json";
+        let (object, whole) = (format!("{NIGHT}/influxdb/{file}"), std::fs::read_to_string(&copy).unwrap());
+        let sealed = bench.seal_of(NIGHT, file).await;
+        bench.influxd.query("sensu_db", &format!("DELETE FROM m WHERE time >= {}", MIDNIGHT + left)).await;
+
+        let error = bench.dump(config).await.unwrap_err();
+        assert_eq!(error.kind(), Kind::Damage);
+        let words = format!("with 2 records of the same backup, and the intermediary has {left} of 2016-06-11 now");
+        assert!(error.to_string().contains(&words), "{error}");
+        assert!(error.hint_text().unwrap().contains("restore the night again"), "{error:?}");
+        assert_eq!((bench.text(&object).await, std::fs::read_to_string(&copy).unwrap()), (whole.clone(), whole));
+        assert_eq!(bench.seal_of(NIGHT, file).await, sealed);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_day_without_records_is_sealed_without_an_object_and_its_copy_replaced() {
+    let bench = Bench::with(&format!("m v=2 {}\n", MIDNIGHT - 1)).await;
     let output = bench.folder.path().join("out");
     let mut config = bench.config(&["m"]);
     config.output = Some(output.clone());
-    let copy = bench.dump(config.clone()).await.unwrap().dumps[0].file.clone().unwrap();
-    assert_eq!(std::fs::read_to_string(&copy).unwrap(), bench.dumped("m").await);
-    bench.influxd.query("sensu_db", &format!("DELETE FROM m WHERE time >= {MIDNIGHT}")).await;
+    let file = "m_2016-06-11-00:00:00_2016-06-12-00:00:00.json";
+    std::fs::create_dir(&output).unwrap();
+    std::fs::write(output.join(file), "of another night").unwrap();
 
     let outcome = bench.dump(config).await.unwrap();
-    let file = "m_2016-06-11-00:00:00_2016-06-12-00:00:00.json";
     let seal = bench.seal_of(NIGHT, file).await;
     assert_eq!((seal.object, seal.records, seal.pages, seal.bytes), (None, 0, 0, 0));
     assert_eq!(bench.objects(NIGHT).await, [format!("{NIGHT}/manifests/dump.{file}.json")]);
