@@ -35,6 +35,8 @@ pub struct Proved {
     pub shards: u64,
     /// What was counted, per measurement and field.
     pub proof: Proof,
+    /// Whether the points were compared with what was counted before: not where nothing was, or a sample was counted now.
+    pub compared: bool,
     /// How long it took, in seconds.
     pub seconds: f64,
     /// What a person should know, though nothing is missing by it.
@@ -49,7 +51,12 @@ impl Proved {
     pub fn summary(&self) -> String {
         let Proved { container, host, shards, proof, seconds, .. } = self;
         let (databases, missing) = (self.databases.join(", "), self.failures.len());
-        let end = if missing == 0 { "nothing is missing".to_owned() } else { format!("{missing} things are missing") };
+        let end = match missing {
+            0 if self.compared => "nothing is missing".to_owned(),
+            // How many points there were is not known, or a part of them was counted.
+            0 => "every shard is there; points were compared with nothing".to_owned(),
+            missing => format!("{missing} things are missing"),
+        };
         let mut text = format!("{container}: {databases} on {host}, {shards} shards: {end}\n");
         text.push_str(&count::summary(proof, *seconds));
         for (label, lines) in [("note", &self.notes), ("missing", &self.failures)] {
@@ -126,7 +133,10 @@ async fn prove(
     let mut notes = record::surplus(most, &proof, &databases);
     if most.is_empty() {
         notes.push(format!("{name} has no count of everything yet, with which this one could be compared"));
+    } else if config.prove != Prove::All {
+        notes.push("a sample is compared with nothing; --prove all counts everything".to_owned());
     }
+    let compared = !most.is_empty() && config.prove == Prove::All;
     let (most, shards) = (record::most_with(most, Some(&proof)), selection.shards.len() as u64);
     let record = match earlier {
         Some(earlier) => RestoreRecord { most, proof: Some(proof.clone()), ..earlier },
@@ -159,6 +169,7 @@ async fn prove(
         databases,
         shards,
         proof,
+        compared,
         seconds: begun.elapsed().as_secs_f64(),
         notes,
         failures,

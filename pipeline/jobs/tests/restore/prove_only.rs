@@ -46,10 +46,18 @@ async fn a_target_that_holds_all_of_the_night_is_proved_and_its_record_says_so()
     let sample = Config { prove: Prove::Sample, ..bench.config(&target) };
     let proved = prove(&bench, sample, &target).await.unwrap();
     assert_eq!((proved.failures.len(), proved.notes.len(), proved.proof.extent.as_str()), (0, 1, "sample"));
+    assert!(!proved.compared && proved.summary().contains("every shard is there; points were compared with nothing"));
     let made = record(&bench).await;
     assert_eq!((made.shards, made.target, made.databases), (3, before.0.target, before.0.databases));
     prove(&bench, bench.config(&target), &target).await.unwrap();
     assert_eq!(record(&bench).await.proof, before.0.proof);
+
+    // With a count to compare with, a sample still tells nothing about what is missing.
+    target.query("sensu_db", "DELETE FROM cpu WHERE host = 'h2'").await;
+    let sample = Config { prove: Prove::Sample, ..bench.config(&target) };
+    let proved = prove(&bench, sample, &target).await.unwrap();
+    assert!(!proved.compared && !proved.summary().contains("nothing is missing"), "{}", proved.summary());
+    assert!(proved.notes[0].contains("--prove all"), "{:?}", proved.notes);
 }
 
 #[tokio::test]
