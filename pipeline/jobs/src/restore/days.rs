@@ -51,6 +51,7 @@ pub async fn run(
     }
     let (mut restored, mut failures, mut first) = (Vec::<Outcome>::new(), Vec::new(), None);
     for date in dates.iter() {
+        let mut unfinished = !single;
         let of_day = |text: String| if single { text } else { format!("{date}: {text}") };
         match night(config.clone(), date, now, Arc::clone(&store), influx.clone(), Arc::clone(&progress)).await {
             Ok(mut outcome) => {
@@ -58,6 +59,7 @@ pub async fn run(
                 restored.push(outcome);
                 if let Some(command) = &then {
                     let failed = after(command, date, &config, now, progress.as_ref()).await.err();
+                    unfinished |= failed.is_some();
                     failures.extend(failed.map(|error| of_day(error.to_string())));
                 }
             }
@@ -67,9 +69,10 @@ pub async fn run(
                 first.get_or_insert(error);
             }
         }
-        if !single && interrupt.requested().now_or_never().is_some() {
+        if unfinished && interrupt.requested().now_or_never().is_some() {
             let nights: Vec<&str> = restored.iter().map(|outcome| outcome.container.as_str()).collect();
-            let message = format!("interrupted; restored before: {}", nights.join(", "));
+            let nights = if nights.is_empty() { "none".to_owned() } else { nights.join(", ") };
+            let message = format!("interrupted; restored before: {nights}");
             return Err(Error::new(Kind::Failed, [vec![message], failures].concat().join("; ")));
         }
     }

@@ -86,16 +86,22 @@ async fn whoever_is_asked_to_end_asks_the_command_to_end_and_restores_no_further
     );
     fs::write(&script, text).unwrap();
     let then = format!("sh {}; true", script.display());
-    let config = Config { date: "2016-06-09..2016-06-11".parse().unwrap(), then: Some(then), ..bench.config(&target) };
-    let interrupt = config.interrupt.clone();
-    let (error, ()) = tokio::join!(bench.restore_with(config, &target), async {
-        while !begun.exists() {
-            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    // After one night alone it is no night with a failed command either: that would hide that it was ended.
+    for (dates, day) in [("2016-06-09..2016-06-11", "2016-06-09: "), ("2016-06-09", "")] {
+        let config = Config { date: dates.parse().unwrap(), then: Some(then.clone()), ..bench.config(&target) };
+        let interrupt = config.interrupt.clone();
+        let (error, ()) = tokio::join!(bench.restore_with(config, &target), async {
+            while !begun.exists() {
+                tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+            }
+            interrupt.request();
+        });
+        let error = error.unwrap_err().to_string();
+        assert!(error.starts_with(&format!("interrupted; restored before: 2016-06-09; {day}`sh ")), "{error}");
+        assert!(ended.exists());
+        assert_eq!(loaded::read(&influx(&target)).await.unwrap().unwrap().container, "2016-06-09");
+        for file in [&begun, &ended] {
+            fs::remove_file(file).unwrap();
         }
-        interrupt.request();
-    });
-    let error = error.unwrap_err().to_string();
-    assert!(error.starts_with("interrupted; restored before: 2016-06-09; 2016-06-09: `sh "), "{error}");
-    assert!(ended.exists());
-    assert_eq!(loaded::read(&influx(&target)).await.unwrap().unwrap().container, "2016-06-09");
+    }
 }
