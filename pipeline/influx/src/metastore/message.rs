@@ -206,3 +206,16 @@ pub struct Privilege {
     #[prost(int32, required, tag = "2")]
     pub privilege: i32,
 }
+
+impl Privilege {
+    /// As InfluxQL calls it; `None` for nothing.
+    #[must_use]
+    pub fn name(&self) -> Option<&'static str> {
+        match self.privilege {
+            1 => Some("READ"),
+            2 => Some("WRITE"),
+            3 => Some("ALL"),
+            _ => None,
+        }
+    }
+}

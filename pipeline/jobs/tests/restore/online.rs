@@ -99,6 +99,29 @@ async fn a_night_arrives_while_the_target_runs_and_the_rest_of_it_stays() {
 }
 
 #[tokio::test]
+async fn what_the_users_of_the_target_may_do_with_a_database_outlives_its_drop() {
+    let source = Influxd::start().await;
+    fill(&source, "sensu_db", 3).await;
+    let bench = Bench::with_night_of(&source).await;
+    let target = Influxd::options().hostname("intermediary").start().await;
+    bench.restore_with(online(&bench, &target), &target).await.unwrap();
+    for (user, privilege) in [("reader", "READ"), ("wr \\\"iter", "WRITE"), ("both", "ALL"), ("nobody", "")] {
+        target.statement(&format!("CREATE USER \"{user}\" WITH PASSWORD 'p'")).await;
+        if !privilege.is_empty() {
+            target.statement(&format!("GRANT {privilege} ON sensu_db TO \"{user}\"")).await;
+        }
+    }
+    let before = metastore(&target).users;
+    assert_eq!(before.iter().map(|user| user.privileges.len()).sum::<usize>(), 3);
+    for drop_first in [false, true] {
+        let config = Config { drop_first, ..online(&bench, &target) };
+        let outcome = bench.restore_with(config, &target).await.unwrap();
+        assert_eq!(outcome.differences, Vec::<String>::new());
+        assert_eq!(metastore(&target).users, before);
+    }
+}
+
+#[tokio::test]
 async fn a_night_is_replaced_by_the_next_one_over_the_wire_and_by_files_in_turn() {
     let source = Influxd::start().await;
     fill(&source, "sensu_db", 3).await;

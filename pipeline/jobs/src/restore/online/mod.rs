@@ -16,9 +16,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use futures_util::{StreamExt, TryStreamExt};
-use influx::Influx;
-use influx::metastore::Data;
 use influx::metastore::merge::{self, Merged};
+use influx::metastore::{Data, User};
+use influx::{Influx, quote_identifier};
 use store::Store;
 
 use super::Config;
@@ -140,9 +140,10 @@ impl Online {
         for name in &selection.databases {
             influx.drop_database(name).await?;
         }
-        let mut ids = BTreeMap::new();
+        let (mut ids, mut refused) = (BTreeMap::new(), Vec::new());
         for (name, excerpt) in excerpts {
             ids.extend(import::database(influx, name, excerpt).await?);
+            refused.extend(grant(influx, &self.metastore.users, name).await);
         }
         let sending = Sending { influx, ids: &ids, progress };
         progress.report(Event::Step("sending the shards"));
@@ -162,7 +163,7 @@ impl Online {
         claim.check(influx).await?;
         let differences = excerpts.iter().flat_map(|(_, excerpt)| &excerpt.differences).map(ToString::to_string);
         // Each of them says the same of users.
-        let differences: BTreeSet<String> = differences.collect();
+        let differences: BTreeSet<String> = differences.chain(refused).collect();
         Ok(Exchanged {
             proven,
             cluster_id,
@@ -182,6 +183,22 @@ fn excerpts(selection: &Selection) -> Result<Vec<(&str, Merged)>, Error> {
     let failed =
         |error| Error::new(Kind::Failed, format!("cannot take a database out of the night's metastore: {error}"));
     selection.databases.iter().map(|name| Ok((name.as_str(), excerpt(name).map_err(failed)?))).collect()
+}
+
+/// Gives the target's own users again what the drop of a database has taken from them. What does not succeed is told; the
+/// night is whole without it.
+async fn grant(influx: &Influx, users: &[User], database: &str) -> Vec<String> {
+    let mut refused = Vec::new();
+    for user in users {
+        for grant in user.privileges.iter().filter(|grant| grant.database == database) {
+            let Some(privilege) = grant.name() else { continue };
+            let (on, to) = (quote_identifier(database), quote_identifier(&user.name));
+            if let Err(error) = influx.statement(None, &format!("GRANT {privilege} ON {on} TO {to}")).await {
+                refused.push(format!("{} has no {privilege} on {database} any more: {error}", user.name));
+            }
+        }
+    }
+    refused
 }
 
 /// That the snapshot service takes all files of the night.
