@@ -141,6 +141,26 @@ async fn another_run_that_comes_meanwhile_is_noticed() {
 }
 
 #[tokio::test]
+async fn another_run_is_what_is_told_when_it_takes_the_databases_away() {
+    let (_source, target, bench) = two_nights().await;
+    let url = target.url();
+    let action = move || {
+        for (path, data) in
+            [("write?db=nightshard", r#"restored run="another",ours="{}" 0"#), ("query", "q=DROP DATABASE sensu_db")]
+        {
+            let (url, flag) =
+                (format!("{url}/{path}"), if path == "query" { "--data-urlencode" } else { "--data-binary" });
+            let sent = std::process::Command::new("curl").args(["-sf", "-o", "/dev/null", &url, flag, data]).status();
+            assert!(sent.unwrap().success());
+        }
+    };
+    let config = online(&bench, &target);
+    let error = restore_at(&bench, config, influx(&target), "asking every shard", action).await.unwrap_err();
+    assert!(error.to_string().starts_with("another restore has begun on the target meanwhile"), "{error}");
+    assert!(error.hint_text().unwrap().contains("one machine restores at a time"), "{error:?}");
+}
+
+#[tokio::test]
 async fn a_night_that_is_damaged_drops_nothing() {
     let (_source, target, bench) = two_nights().await;
     let before = points(&target, "sensu_db").await;
@@ -192,7 +212,8 @@ async fn shards_are_passed_on_as_they_come_when_the_drop_comes_first() {
     let error = bench.restore_with(config.clone(), &target).await.unwrap_err();
     assert_eq!(error.kind(), Kind::Damage, "{error}");
     assert!(error.to_string().contains("sensu_db on the target cannot be relied on"), "{error}");
-    assert!(!error.hint_text().unwrap().contains("nothing was changed"), "{error:?}");
+    let hint = error.hint_text().unwrap();
+    assert!(!hint.contains("nothing was changed") && hint.contains("restore another night"), "{error:?}");
     assert_eq!(loaded::read(&influx(&target)).await.unwrap(), None);
 
     std::fs::write(&shard, whole).unwrap();

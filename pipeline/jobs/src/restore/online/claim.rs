@@ -1,8 +1,12 @@
 //! What a restore over the wire leaves on the target before it drops anything: whose databases these are, and which run is
 //! at work.
 
+use std::time::Duration;
+
 use influx::metastore::Data;
 use influx::{Influx, quote_identifier};
+
+use tokio::time::timeout;
 
 use super::super::ours::Ours;
 use crate::loaded::{self, DATABASE, Memory};
@@ -10,6 +14,9 @@ use crate::{Error, Kind};
 
 /// How the policies are named that tell whether two addresses lead to one server.
 const POLICY: &str = "run-";
+
+/// How long a target may think about which run is at work, once something has failed.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A target on which a run of ours is at work.
 #[derive(Debug)]
@@ -42,8 +49,25 @@ impl Claim {
         if loaded::memory(influx).await?.as_ref() == Some(&self.memory) {
             return Ok(());
         }
-        Err(Error::new(Kind::Failed, "another restore has begun on the target meanwhile")
-            .hint("see to it that one machine restores at a time"))
+        Err(Claim::lost())
+    }
+
+    /// Whether another run has begun since. A target that does not answer soon cannot tell.
+    ///
+    /// # Errors
+    ///
+    /// When the target does not tell.
+    pub(super) async fn is_lost(&self, influx: &Influx) -> Result<bool, Error> {
+        match timeout(PATIENCE, loaded::memory(influx)).await {
+            Ok(memory) => Ok(memory?.is_some_and(|memory| memory != self.memory)),
+            Err(_) => Ok(false),
+        }
+    }
+
+    /// The error that another run has begun.
+    pub(super) fn lost() -> Error {
+        Error::new(Kind::Failed, "another restore has begun on the target meanwhile")
+            .hint("see to it that one machine restores at a time")
     }
 }
 

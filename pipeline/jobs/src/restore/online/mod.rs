@@ -110,9 +110,17 @@ impl Online {
         let ours = self.ours.clone().still_in(&self.metastore).with_selected(selection);
         let claim = config.interrupt.unless(Claim::make(influx, ours, &self.metastore)).await?;
         let replaced = config.interrupt.unless(self.replace(night, influx, &excerpts, staged, &claim));
-        replaced.await.map_err(|error| {
+        let replaced = match replaced.await {
+            // Whatever went wrong, another run at work is what the person should know.
+            Err(_) if config.interrupt.unless(claim.is_lost(influx)).await.unwrap_or(false) => Err(Claim::lost()),
+            replaced => replaced,
+        };
+        replaced.map_err(|error| {
             let names = databases.join(", ");
-            let hint = "mend the cause, then run the same command again: it begins anew, and completes it";
+            let hint = match error.kind() {
+                Kind::Damage => "restore another night, which may be whole: that begins anew, and completes the target",
+                _ => "mend the cause, then run the same command again: it begins anew, and completes it",
+            };
             // What speaks of the night says that nothing was changed.
             let of_the_night = matches!(error.kind(), Kind::Damage | Kind::Usage);
             let first = error.hint_text().filter(|_| !of_the_night);
