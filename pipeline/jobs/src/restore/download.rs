@@ -38,6 +38,10 @@ const BATCHES_AHEAD: usize = 2;
 /// it has handed it out to its end, so that the read after that gets another one.
 const LOOKS: u32 = 2;
 
+/// What helps where the old databases and the new ones do not fit together.
+const DROP_FIRST: &str =
+    "free space there; with --drop-first, and --spool on another disk, the old databases go before the new ones come";
+
 /// Room beyond the files themselves, in bytes: for the indexes that the server builds, and for its work.
 const SPARE_BYTES: u64 = 64 << 20;
 
@@ -86,16 +90,16 @@ impl Staging {
                 && device(other.path())? != device(&paths.data)?
             {
                 allowed(bytes, limit)?;
-                room(other.path(), needed, 0)?;
+                room(other.path(), needed, 0, "free space there, or name a larger folder with --spool")?;
                 let mut dropped = 0;
                 for name in &databases {
                     dropped += files::bytes_below(&paths.data.join(name))?;
                 }
-                room(&paths.data, needed, dropped)?;
+                room(&paths.data, needed, dropped, "free space there")?;
                 let folder = other.path().to_owned();
                 return Ok(Staging { folder, paths: Some(paths), owner, _spool: spool.take() });
             }
-            room(&paths.data, needed, 0)?;
+            room(&paths.data, needed, 0, DROP_FIRST)?;
             let folder = aside::make_staged(&paths, owner)?;
             Ok(Staging { folder, paths: Some(paths), owner, _spool: None })
         })
@@ -114,10 +118,16 @@ impl Staging {
         let bytes: u64 = selection.shards.iter().take(at_once).map(|(object, _)| object.bytes).sum();
         let (spool, needed) = (config.place.spool.clone(), bytes.saturating_add(SPARE_BYTES));
         allowed(bytes, config.place.spool_size)?;
+        let hint = match config.drop_first {
+            true => "free space there, name a larger folder with --spool, or lower --jobs",
+            false => {
+                "free space there, or name a larger folder with --spool; with --drop-first it need not hold the night"
+            }
+        };
         files::blocking(move || {
             let spool = Spool::open(&spool)?;
             let folder = spool.path().to_owned();
-            room(&folder, needed, 0)?;
+            room(&folder, needed, 0, hint)?;
             let owner = Owner::of(&folder)?;
             Ok(Staging { folder, paths: None, owner, _spool: Some(spool) })
         })
@@ -318,13 +328,25 @@ fn allowed(bytes: u64, limit: Option<u64>) -> Result<(), Error> {
 }
 
 /// Whether there is room for `needed` bytes where `path` lies, once `dropped` bytes are gone from there.
-fn room(path: &Path, needed: u64, dropped: u64) -> Result<(), Error> {
+fn room(path: &Path, needed: u64, dropped: u64, hint: &str) -> Result<(), Error> {
     let free = free_bytes(path)?.saturating_add(dropped);
     if free >= needed {
         return Ok(());
     }
     let path = path.display();
-    Err(Error::new(Kind::Failed, format!("{path} has room for {free} bytes, and the night needs {needed}")).hint(
-        "free space there; with --drop-first, and --spool on another disk, the old databases go before the new ones come",
-    ))
+    Err(Error::new(Kind::Failed, format!("{path} has room for {free} bytes, and the night needs {needed}")).hint(hint))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_disk_that_is_too_small_is_named_with_what_helps_here() {
+        let folder = tempfile::tempdir().unwrap();
+        room(folder.path(), 1, 0, DROP_FIRST).unwrap();
+        let error = room(folder.path(), u64::MAX, 0, "lower --jobs").unwrap_err();
+        assert!(error.to_string().starts_with(&format!("{} has room for ", folder.path().display())), "{error}");
+        assert_eq!(error.hint_text(), Some("lower --jobs"));
+    }
 }
