@@ -223,6 +223,15 @@ impl Run {
                 }
             }
             archive::seal(store, container, &seal, &manifest).await?;
+            if !stands(store, container, file, digests).await? {
+                // A seal over what another run has put there would speak of records that are not there. Records that cannot
+                // be made again are not left without one: then it keeps the next run from replacing them.
+                if !replaces {
+                    archive::remove(store, container, &seal).await?;
+                }
+                let message = format!("{object} was replaced meanwhile by another run");
+                return Err(Error::new(Kind::Failed, message).hint("run the same command again, on one machine"));
+            }
             if replaces {
                 archive::remove(store, container, &replacement).await?;
             }
@@ -265,6 +274,19 @@ impl Run {
             sealed: self.job.now + TimeDelta::from_std(self.begun.elapsed()).unwrap_or_default(),
             warnings: dumped.warnings.clone(),
         }
+    }
+}
+
+/// Whether the object of a dump is still what a run has put there. Runs on other machines share no lock with it.
+async fn stands(store: &dyn Store, container: &str, file: &str, digests: &Digests) -> Result<bool, Error> {
+    let found = store.find(container, &names::dump(container, file)).await?;
+    match found {
+        None => Ok(digests.bytes == 0),
+        Some(found) if found.bytes != digests.bytes => Ok(false),
+        Some(found) => match found.etag {
+            Some(etag) => Ok(etag == digests.etag()),
+            None => Ok(fetch(store, container, file, None).await?.sha256 == digests.sha256),
+        },
     }
 }
 

@@ -224,3 +224,22 @@ async fn two_runs_take_turns_at_a_measurement() {
     drop(other);
     bench.dump(config).await.unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_seal_stands_over_what_another_run_has_put_there_meanwhile() {
+    let bench = Bench::with(&line(0, "a", 1)).await;
+    let writes = Writes::new(&bench.store);
+    let seal = format!("{NIGHT}/manifests/dump.{FILE}.json");
+    // Before the seal comes, and after that.
+    for at in [object(), seal.clone()] {
+        *writes.other_at.lock().unwrap() = Some([at, object()]);
+        let store = Arc::<Writes>::clone(&writes);
+        let run = jobs::dump::run(bench.config(&["m"]), now(), Some(store), bench.influx(), Arc::new(()));
+        let error = run.await.unwrap_err();
+        assert!(error.to_string().contains("was replaced meanwhile by another run"), "{error}");
+        assert!(error.hint_text().unwrap().contains("run the same command again"), "{error:?}");
+        assert_eq!(bench.objects(NIGHT).await, [object()]);
+    }
+    bench.dump(bench.config(&["m"])).await.unwrap();
+    assert_eq!(records(&bench.text(&object()).await), [record(0, "a", 1)]);
+}
