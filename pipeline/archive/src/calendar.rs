@@ -169,7 +169,14 @@ impl FromStr for Dates {
         };
         if let Some((from, to)) = text.split_once("..") {
             let (from, to) = (day(from)?, day(to)?);
-            return if from <= to { Ok(Dates::Days { from, to }) } else { Err(refuse()) };
+            return if from <= to {
+                Ok(Dates::Days { from, to })
+            } else {
+                Err(Error::Usage {
+                    message: format!("{text:?} ends before it begins"),
+                    hint: format!("give the oldest day first: {to}..{from}"),
+                })
+            };
         }
         if text.len() == 7 {
             let from = day(&format!("{text}-01"))?;

@@ -192,8 +192,9 @@ fn several_days_are_a_range_or_a_month() {
     ] {
         assert_eq!(shown(text).unwrap(), (count, first.to_owned(), last.to_owned()), "{text}");
     }
-    for text in ["2016-06-12..2016-06-11", "2016-13", "..", "2016-06-11..", "today..2016-06-11", "2016-06..2016-07", ""]
-    {
+    let turned = shown("2016-06-12..2016-06-11").unwrap_err();
+    assert_eq!(turned.to_string(), "\"2016-06-12..2016-06-11\" ends before it begins");
+    for text in ["2016-13", "..", "2016-06-11..", "today..2016-06-11", "2016-06..2016-07", ""] {
         assert!(shown(text).unwrap_err().to_string().contains("neither a date nor several"), "{text}");
     }
 }
