@@ -161,7 +161,13 @@ async fn prove(
             most,
         },
     };
-    archive::replace(store, &night.container, &name, &record).await?;
+    if let Err(error) = archive::replace(store, &night.container, &name, &record).await {
+        // What is missing matters more than where it is written down.
+        if failures.is_empty() {
+            return Err(error.into());
+        }
+        notes.push(format!("cannot write {name}: {error}"));
+    }
     Ok(Proved {
         container: night.container,
         manifest_sha256: selection.manifest_sha256,
