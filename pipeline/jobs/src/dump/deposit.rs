@@ -222,15 +222,22 @@ impl Run {
                     Err(error) => return Err(error.into()),
                 }
             }
+            let replaced = || {
+                let message = format!("{object} was replaced meanwhile by another run");
+                Err(Error::new(Kind::Failed, message).hint("run the same command again, on one machine"))
+            };
+            // Ours has gone, so this is the seal of a run that has come to its end meanwhile.
+            if store.find(container, &seal).await?.is_some() {
+                return replaced();
+            }
             archive::seal(store, container, &seal, &manifest).await?;
             if !stands(store, container, file, digests).await? {
                 // A seal over what another run has put there would speak of records that are not there. Records that cannot
                 // be made again are not left without one: then it keeps the next run from replacing them.
-                if !replaces {
+                if !replaces && archive::read::<DumpManifest>(store, container, &seal).await?.document == manifest {
                     archive::remove(store, container, &seal).await?;
                 }
-                let message = format!("{object} was replaced meanwhile by another run");
-                return Err(Error::new(Kind::Failed, message).hint("run the same command again, on one machine"));
+                return replaced();
             }
             if replaces {
                 archive::remove(store, container, &replacement).await?;

@@ -232,7 +232,7 @@ async fn no_seal_stands_over_what_another_run_has_put_there_meanwhile() {
     let seal = format!("{NIGHT}/manifests/dump.{FILE}.json");
     // Before the seal comes, and after that.
     for at in [object(), seal.clone()] {
-        *writes.other_at.lock().unwrap() = Some([at, object()]);
+        *writes.other_at.lock().unwrap() = Some((at, vec![(object(), Bytes::from_static(b"[]\n"))]));
         let store = Arc::<Writes>::clone(&writes);
         let run = jobs::dump::run(bench.config(&["m"]), now(), Some(store), bench.influx(), Arc::new(()));
         let error = run.await.unwrap_err();
@@ -242,4 +242,30 @@ async fn no_seal_stands_over_what_another_run_has_put_there_meanwhile() {
     }
     bench.dump(bench.config(&["m"])).await.unwrap();
     assert_eq!(records(&bench.text(&object()).await), [record(0, "a", 1)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_seal_of_a_run_that_has_come_to_its_end_meanwhile_stays() {
+    let bench = Bench::with(&line(0, "a", 1)).await;
+    let seal = format!("{NIGHT}/manifests/dump.{FILE}.json");
+    // Another machine pages otherwise, so that its object and its seal are others.
+    let other = Config { page_size: 7, ..bench.config(&["m"]) };
+    bench.influxd.write("sensu_db", &line(1, "a", 2)).await;
+    bench.dump(other).await.unwrap();
+    let mut theirs = Vec::new();
+    for name in [object(), seal.clone()] {
+        theirs.push((name.clone(), bench.store.get_bytes(NIGHT, &name, 1 << 20).await.unwrap()));
+    }
+    bench.influxd.write("sensu_db", &line(2, "a", 3)).await;
+    let writes = Writes::new(&bench.store);
+    for at in [object(), seal] {
+        *writes.other_at.lock().unwrap() = Some((at, theirs.clone()));
+        let store = Arc::<Writes>::clone(&writes);
+        let run = jobs::dump::run(bench.config(&["m"]), now(), Some(store), bench.influx(), Arc::new(()));
+        let error = run.await.unwrap_err();
+        assert_eq!(error.kind(), Kind::Failed);
+        for (name, bytes) in &theirs {
+            assert_eq!(bench.store.get_bytes(NIGHT, name, 1 << 20).await.unwrap(), bytes, "{name}: {error}");
+        }
+    }
 }

@@ -9,6 +9,9 @@ use chrono::{DateTime, Utc};
 use jobs::Interrupt;
 use store::{Body, ContainerEntry, Download, Error, ObjectEntry, ObjectInfo, Store, StoreExt};
 
+/// Names and what they hold.
+type Objects = Vec<(String, Bytes)>;
+
 /// Notes what is written, refuses one object, and asks the dump to end before it writes another one.
 #[derive(Debug)]
 pub(crate) struct Writes {
@@ -16,8 +19,8 @@ pub(crate) struct Writes {
     pub(crate) seen: Mutex<Vec<String>>,
     pub(crate) refuse: Mutex<Option<String>>,
     pub(crate) interrupt_at: Mutex<Option<(String, Interrupt)>>,
-    /// Once the first of two objects is written, another run writes the second one.
-    pub(crate) other_at: Mutex<Option<[String; 2]>>,
+    /// Once an object is written, another run writes these.
+    pub(crate) other_at: Mutex<Option<(String, Objects)>>,
     /// What the store says the time is.
     pub(crate) time: Mutex<Option<DateTime<Utc>>>,
 }
@@ -72,9 +75,9 @@ impl Store for Writes {
         }
         self.seen.lock().unwrap().push(format!("put {name}"));
         let put = self.store.put(container, name, body).await;
-        let other = self.other_at.lock().unwrap().take_if(|[at, _]| at == name);
-        if let Some([_, object]) = other {
-            self.store.put_bytes(container, &object, Bytes::from_static(b"[]\n")).await?;
+        let other = self.other_at.lock().unwrap().take_if(|(at, _)| at == name);
+        for (object, bytes) in other.into_iter().flat_map(|(_, objects)| objects) {
+            self.store.put_bytes(container, &object, bytes).await?;
         }
         put
     }
