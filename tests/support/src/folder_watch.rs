@@ -22,9 +22,14 @@ impl FolderWatch {
         let (folder, over) = (folder.to_owned(), Arc::new(AtomicBool::new(false)));
         let ends = Arc::clone(&over);
         let watching = std::thread::spawn(move || {
-            let mut most = 0;
+            let (mut most, mut before) = (0, BTreeMap::new());
             while !ends.load(Ordering::Relaxed) {
-                most = most.max(bytes(&folder));
+                let now = lengths(&folder);
+                // A look takes its time, in which one file may go and another one come. Only what was there before it and
+                // after it was there at once.
+                let at_once = before.iter().filter_map(|(file, length)| now.get(file).map(|now| *length.min(now)));
+                most = most.max(at_once.sum());
+                before = now;
                 std::thread::yield_now();
             }
             most
@@ -40,8 +45,8 @@ impl FolderWatch {
     }
 }
 
-/// Bytes of all files below the folder, and of those without a name that this process has open there.
-fn bytes(folder: &Path) -> u64 {
+/// The lengths of all files below the folder, and of those without a name that this process has open there, by their inodes.
+fn lengths(folder: &Path) -> BTreeMap<u64, u64> {
     let mut files = BTreeMap::new();
     let mut note = |path: &Path| {
         if let Ok(found) = fs::metadata(path)
@@ -64,5 +69,5 @@ fn bytes(folder: &Path) -> u64 {
             note(&open.path());
         }
     }
-    files.into_values().sum()
+    files
 }
