@@ -22,7 +22,7 @@ impl FolderWatch {
         let (folder, over) = (folder.to_owned(), Arc::new(AtomicBool::new(false)));
         let ends = Arc::clone(&over);
         let watching = std::thread::spawn(move || {
-            let (mut most, mut before) = (0, BTreeMap::new());
+            let (mut most, mut before) = (0, BTreeMap::<u64, u64>::new());
             while !ends.load(Ordering::Relaxed) {
                 let now = lengths(&folder);
                 // A look takes its time, in which one file may go and another one come. Only what was there before it and
