@@ -52,7 +52,7 @@ impl Proved {
         let Proved { container, host, shards, proof, seconds, .. } = self;
         let (databases, missing) = (self.databases.join(", "), self.failures.len());
         let end = match missing {
-            0 if self.compared => "nothing is missing".to_owned(),
+            0 if self.compared => "nothing is missing of what was counted before".to_owned(),
             // How many points there were is not known, or a part of them was counted.
             0 => "every shard is there; points were compared with nothing".to_owned(),
             missing => format!("{missing} things are missing"),
