@@ -5,4 +5,11 @@
 
 #![deny(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
+mod error;
+mod points;
+mod read_at;
 pub mod tar;
+
+pub use error::{Error, Fault};
+pub use points::{Kind, Points, Strings, Values};
+pub use read_at::{ReadAt, Section};
