@@ -116,9 +116,9 @@ impl Values {
 /// Strings one after the other in one piece of memory.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Strings {
-    bytes: Vec<u8>,
+    pub(crate) bytes: Vec<u8>,
     /// Where each ends.
-    ends: Vec<usize>,
+    pub(crate) ends: Vec<usize>,
 }
 
 impl Strings {
