@@ -7,6 +7,7 @@
 
 pub mod block;
 mod error;
+pub mod key;
 mod points;
 mod read_at;
 pub mod tar;
