@@ -7,11 +7,15 @@
 
 pub mod block;
 mod error;
+mod file;
+mod index;
 pub mod key;
 mod points;
 mod read_at;
 pub mod tar;
 
 pub use error::{Error, Fault};
+pub use file::{Layout, layout};
+pub use index::{Bytes, Entry, IndexOf, IndexReader, IndexedKey};
 pub use points::{Kind, Points, Strings, Values};
 pub use read_at::{ReadAt, Section};
