@@ -13,9 +13,11 @@ pub mod key;
 mod points;
 mod read_at;
 pub mod tar;
+mod tombstone;
 
 pub use error::{Error, Fault};
 pub use file::{Layout, layout};
 pub use index::{Bytes, Entry, IndexOf, IndexReader, IndexedKey};
 pub use points::{Kind, Points, Strings, Values};
 pub use read_at::{ReadAt, Section};
+pub use tombstone::Tombstones;
