@@ -55,3 +55,13 @@ impl Error {
         }
     }
 }
+
+/// What is wrong with one of several files.
+#[derive(Debug, thiserror::Error)]
+#[error("file {file}: {error}")]
+pub struct InFile {
+    /// Its place among them, counted from 0.
+    pub file: usize,
+    /// What is wrong with it.
+    pub error: Error,
+}

@@ -1,5 +1,7 @@
 //! Points: times, and the values of one field at them.
 
+use std::ops::Range;
+
 /// The type of a field's values, as a block names it. The codes are those of the files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
@@ -111,6 +113,29 @@ impl Values {
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
+
+    /// Appends some of other values. Nothing happens when those are of another type, or not there.
+    fn append(&mut self, other: &Values, range: Range<usize>) {
+        match (self, other) {
+            (Values::Float(to), Values::Float(from)) => to.extend_from_slice(from.get(range).unwrap_or_default()),
+            (Values::Integer(to), Values::Integer(from)) => to.extend_from_slice(from.get(range).unwrap_or_default()),
+            (Values::Boolean(to), Values::Boolean(from)) => to.extend_from_slice(from.get(range).unwrap_or_default()),
+            (Values::String(to), Values::String(from)) => to.append(from, range),
+            (Values::Unsigned(to), Values::Unsigned(from)) => to.extend_from_slice(from.get(range).unwrap_or_default()),
+            _ => {}
+        }
+    }
+
+    /// Takes some of them away.
+    fn remove(&mut self, range: Range<usize>) {
+        match self {
+            Values::Float(values) => drop(values.drain(range)),
+            Values::Integer(values) => drop(values.drain(range)),
+            Values::Boolean(values) => drop(values.drain(range)),
+            Values::String(values) => values.remove(range),
+            Values::Unsigned(values) => drop(values.drain(range)),
+        }
+    }
 }
 
 /// Strings one after the other in one piece of memory.
@@ -138,11 +163,12 @@ impl Strings {
     #[must_use]
     pub fn get(&self, index: usize) -> Option<&[u8]> {
         let ends = *self.ends.get(index)?;
-        let begins = match index.checked_sub(1) {
-            Some(previous) => *self.ends.get(previous)?,
-            None => 0,
-        };
-        self.bytes.get(begins..ends)
+        self.bytes.get(self.begin(index)..ends)
+    }
+
+    /// Where one of them begins, or would begin behind the last.
+    fn begin(&self, index: usize) -> usize {
+        index.checked_sub(1).and_then(|previous| self.ends.get(previous)).copied().unwrap_or(0)
     }
 
     /// All of them, in order.
@@ -154,6 +180,25 @@ impl Strings {
     pub fn push(&mut self, string: &[u8]) {
         self.bytes.extend_from_slice(string);
         self.ends.push(self.bytes.len());
+    }
+
+    /// Appends some of other strings.
+    fn append(&mut self, other: &Strings, range: Range<usize>) {
+        let begins = other.begin(range.start);
+        let grown_by = self.bytes.len();
+        self.bytes.extend_from_slice(other.bytes.get(begins..other.begin(range.end)).unwrap_or_default());
+        let ends = other.ends.get(range).unwrap_or_default();
+        self.ends.extend(ends.iter().map(|end| end.wrapping_sub(begins).wrapping_add(grown_by)));
+    }
+
+    /// Takes some of them away.
+    fn remove(&mut self, range: Range<usize>) {
+        let bytes = self.begin(range.start)..self.begin(range.end);
+        for end in self.ends.get_mut(range.end..).unwrap_or_default() {
+            *end = end.saturating_sub(bytes.len());
+        }
+        self.ends.drain(range);
+        self.bytes.drain(bytes);
     }
 
     /// Forgets all, and keeps the memory.
@@ -189,5 +234,36 @@ impl Points {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.times.is_empty()
+    }
+
+    /// Takes away the points from `first` to `last`, both included, as a deletion does.
+    pub fn remove(&mut self, first: i64, last: i64) {
+        let range = self.range(first, last);
+        if !range.is_empty() {
+            self.values.remove(range.clone());
+            self.times.drain(range);
+        }
+    }
+
+    /// Takes away all but the points from `first` to `last`, both included.
+    pub fn keep(&mut self, first: i64, last: i64) {
+        let Range { start, end } = self.range(first, last);
+        for range in [end..self.len(), 0..start] {
+            self.values.remove(range.clone());
+            self.times.drain(range);
+        }
+    }
+
+    /// Appends some points of the same type, which must all be later than those there are.
+    pub(crate) fn append(&mut self, other: &Points, range: Range<usize>) {
+        self.values.append(&other.values, range.clone());
+        self.times.extend_from_slice(other.times.get(range).unwrap_or_default());
+    }
+
+    /// Which of them lie from `first` to `last`; an empty range at its place when none does.
+    fn range(&self, first: i64, last: i64) -> Range<usize> {
+        let start = self.times.partition_point(|time| *time < first);
+        let end = self.times.partition_point(|time| *time <= last);
+        start..end.max(start)
     }
 }
