@@ -34,6 +34,9 @@ pub struct BackupManifest {
     pub databases: Vec<String>,
     /// Everything that lies in `shards/`.
     pub objects: Vec<StoredObject>,
+    /// What the shards hold, by database, retention policy and measurement in byte order; empty when nobody looked inside.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub measurements: Vec<MeasurementRecord>,
     /// What a person should know about the whole.
     #[serde(default)]
     pub warnings: Vec<String>,
@@ -151,4 +154,61 @@ pub struct ShardFile {
     pub bytes: u64,
     /// SHA-256 of its bytes.
     pub sha256: String,
+    /// What was found in it, where it is a TSM file and was looked into.
+    #[serde(flatten, default, skip_serializing_if = "Option::is_none")]
+    pub inside: Option<FileRecord>,
+}
+
+/// What a TSM file holds, before it is joined with the others of its shard.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileRecord {
+    /// Where its index begins, in bytes from the start of the file; the index ends 8 bytes before the end of the file.
+    pub index_offset: u64,
+    /// SHA-256 of the index.
+    pub index_sha256: String,
+    /// Keys: fields of series.
+    pub keys: u64,
+    /// Field values, those among them that its tombstone deletes.
+    pub points: u64,
+    /// The time of the first point.
+    pub first: DateTime<Utc>,
+    /// The time of the last point.
+    pub last: DateTime<Utc>,
+}
+
+/// What a measurement has in the shards of a retention policy, once the files of each shard are joined and what was deleted
+/// is left out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MeasurementRecord {
+    /// Its database.
+    pub database: String,
+    /// Its retention policy.
+    pub retention_policy: String,
+    /// Its name, with U+FFFD for what is no UTF-8.
+    pub measurement: String,
+    /// Series, counted in each shard and added up.
+    pub series: u64,
+    /// Its fields in byte order; one that has several types comes once for each.
+    pub fields: Vec<FieldRecord>,
+}
+
+/// What a field has in the shards of a retention policy.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FieldRecord {
+    /// Its name, with U+FFFD for what is no UTF-8.
+    pub field: String,
+    /// Its type: `float`, `integer`, `unsigned`, `string` or `boolean`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// Series that have it, counted in each shard and added up.
+    pub keys: u64,
+    /// Its points: values, each of one series at one time. InfluxDB counts the same.
+    pub points: u64,
+    /// The time of the first one.
+    pub first: DateTime<Utc>,
+    /// The time of the last one.
+    pub last: DateTime<Utc>,
+    /// The shards in which it has this type, where it has others elsewhere.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub shards: Vec<u64>,
 }

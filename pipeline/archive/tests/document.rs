@@ -54,6 +54,7 @@ fn manifest() -> BackupManifest {
             md5: "00".to_owned(),
             content: Content::Meta,
         }],
+        measurements: Vec::new(),
         warnings: Vec::new(),
     }
 }

@@ -254,6 +254,30 @@ impl Points {
         }
     }
 
+    /// Takes away the points from a place on, and gives them back.
+    #[must_use]
+    pub fn split_off(&mut self, at: usize) -> Points {
+        let range = at.min(self.len())..self.len();
+        let mut rest = Points::empty(self.values.kind());
+        rest.append(self, range.clone());
+        self.values.remove(range.clone());
+        self.times.truncate(range.start);
+        rest
+    }
+
+    /// Memory that they take, in bytes.
+    #[must_use]
+    pub fn memory(&self) -> usize {
+        let values = match &self.values {
+            Values::Float(values) => size_of_val(values.as_slice()),
+            Values::Integer(values) => size_of_val(values.as_slice()),
+            Values::Boolean(values) => values.len(),
+            Values::String(Strings { bytes, ends }) => bytes.len().saturating_add(size_of_val(ends.as_slice())),
+            Values::Unsigned(values) => size_of_val(values.as_slice()),
+        };
+        values.saturating_add(size_of_val(self.times.as_slice()))
+    }
+
     /// Appends some points of the same type, which must all be later than those there are.
     pub(crate) fn append(&mut self, other: &Points, range: Range<usize>) {
         self.values.append(&other.values, range.clone());

@@ -229,6 +229,7 @@ async fn steps(run: &Arc<Run>, wanted: Wanted, now: DateTime<Utc>, begun: Instan
         sealed: now + TimeDelta::from_std(begun.elapsed()).unwrap_or_default(),
         databases: collected.databases,
         objects,
+        measurements: Vec::new(),
         warnings: collected.warnings,
     };
     let name = names::backup_manifest(container);

@@ -132,6 +132,7 @@ impl Inventory {
                     offset: entry.offset,
                     bytes: entry.bytes,
                     sha256: String::new(),
+                    inside: None,
                 }),
                 _ => self.foreign = Some(entry.name.clone()),
             },

@@ -270,6 +270,7 @@ mod tests {
                 sealed: at("2016-06-11T23:59:00Z"),
                 databases: databases.iter().map(|&name| name.to_owned()).collect(),
                 objects: shards.iter().map(object).collect(),
+                measurements: Vec::new(),
                 warnings: Vec::new(),
             },
             sha256: "5ea1".into(),

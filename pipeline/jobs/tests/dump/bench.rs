@@ -280,6 +280,7 @@ fn manifest(night: &str, time_zone: Tz, databases: &[&str]) -> BackupManifest {
         sealed: at(&format!("{night}T23:56:00Z")),
         databases: databases.iter().map(|&name| name.to_owned()).collect(),
         objects: databases.iter().map(shard).collect(),
+        measurements: Vec::new(),
         warnings: Vec::new(),
     }
 }
