@@ -58,8 +58,9 @@ impl Door for Dump {
         if self.measurement.is_empty() && !self.all {
             return Err(Failure::usage("no measurement is named", MISSING));
         }
-        let influx = match self.pages.from {
-            Reading::Influx => self.target.connect()?,
+        let reading = match self.pages.from {
+            Reading::Backup => dump::Reading::Backup,
+            Reading::Influx => dump::Reading::Influx(Box::new(self.target.connect()?)),
         };
         let store = match self.pages.no_upload && self.common.archive.archive.is_none() {
             true => None,
@@ -84,7 +85,7 @@ impl Door for Dump {
             buffer_bytes: usize::try_from(self.pages.buffer).unwrap_or(usize::MAX),
             interrupt: context.interrupt,
         };
-        let outcome = dump::run(config, now, store, influx, context.progress).await?;
+        let outcome = dump::run(config, now, store, reading, context.progress).await?;
         Report::new(&outcome, outcome.summary(), outcome.failures())
     }
 }

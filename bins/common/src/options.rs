@@ -6,6 +6,7 @@ use std::time::Duration;
 use archive::{Calendar, ContainerPattern, DumpName, Label};
 use chrono::NaiveTime;
 use chrono_tz::Tz;
+use clap::builder::ArgPredicate;
 use clap::{Args, ValueEnum};
 use jobs::dump::{Compression, Format};
 use jobs::restore::Directories;
@@ -249,8 +250,14 @@ impl From<Prove> for jobs::restore::Prove {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Reading and writing")]
 pub struct Pages {
-    /// Where to read
-    #[arg(long, value_name = "PLACE", default_value = "influx")]
+    /// Where to read: the backup itself, or an InfluxDB in which it was restored [default: backup, or influx where --target is set]
+    #[arg(
+        long,
+        value_name = "PLACE",
+        default_value = "backup",
+        default_value_if("target", ArgPredicate::IsPresent, "influx"),
+        hide_default_value = true
+    )]
     pub from: Reading,
     /// Folder for a local copy
     #[arg(long, value_name = "DIR")]
@@ -278,6 +285,8 @@ pub struct Pages {
 /// What can be dumped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Reading {
+    /// The shards of the night in the archive; no InfluxDB is needed.
+    Backup,
     /// The intermediary InfluxDB, in which a restore has loaded the night.
     Influx,
 }

@@ -34,7 +34,7 @@ pub(crate) async fn look(
     dates: Dates,
     (now, begun): (DateTime<Utc>, Instant),
     store: Option<&dyn Store>,
-    influx: &Influx,
+    influx: Option<&Influx>,
     progress: &dyn Progress,
 ) -> Vec<String> {
     let ours = || now + TimeDelta::from_std(begun.elapsed()).unwrap_or_default();
@@ -44,8 +44,8 @@ pub(crate) async fn look(
         Some((store?.location(), says - ours()))
     };
     let of_influx = async {
-        let ping = tokio::time::timeout(PATIENCE, influx.ping()).await.ok()?.ok()?;
-        Some((format!("InfluxDB at {}", influx.url()), ping.date - ours()))
+        let ping = tokio::time::timeout(PATIENCE, influx?.ping()).await.ok()?.ok()?;
+        Some((format!("InfluxDB at {}", influx?.url()), ping.date - ours()))
     };
     let (of_store, of_influx) = tokio::join!(of_store, of_influx);
     let now = ours();

@@ -12,6 +12,7 @@ mod identity;
 mod interrupt;
 pub mod loaded;
 pub mod lock;
+mod metastore;
 mod progress;
 pub mod restore;
 mod spool;

@@ -158,9 +158,15 @@ pub async fn run(
     // 2. Look, and change nothing: the clocks, the source, the archive, the night, the disk.
     progress.report(Event::Step("looking at the source and the archive"));
     let clocks = (now, begun);
-    let clocks =
-        clocks::look(&config.calendar, config.date.into(), clocks, Some(store.as_ref()), &influx, progress.as_ref())
-            .await;
+    let clocks = clocks::look(
+        &config.calendar,
+        config.date.into(),
+        clocks,
+        Some(store.as_ref()),
+        Some(&influx),
+        progress.as_ref(),
+    )
+    .await;
     let look = preflight::look(&config, &night, now, store.as_ref(), &influx);
     let looked = tokio::select! {
         looked = look => looked?,

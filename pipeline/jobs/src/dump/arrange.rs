@@ -13,6 +13,7 @@ use super::format::Format;
 use super::json::{self, Losses, Times};
 use super::older::{Identity, Older};
 use super::pages::Pages;
+use super::rest::Printed;
 use super::series_key;
 use super::sorter::Sorter;
 use crate::{Error, Kind};
@@ -25,6 +26,8 @@ const BLOCK: usize = 256 << 10;
 pub(super) enum Message {
     /// More rows, in order of time.
     Rows(Batch),
+    /// More records, in order of time and series key, printed already.
+    Printed(Printed),
     /// The last instant will be told once more, from its beginning.
     InstantAgain,
     /// That was all.
@@ -113,6 +116,11 @@ impl Arranger {
                         return Ok(None);
                     }
                 }
+                Message::Printed(printed) => {
+                    if !self.take_printed(&printed, blocks)? {
+                        return Ok(None);
+                    }
+                }
                 Message::InstantAgain => self.sorter.clear(),
                 Message::End => {
                     let arrived = self.close_instant(blocks)? && self.pass_older(None, blocks)?;
@@ -154,12 +162,47 @@ impl Arranger {
         Ok(true)
     }
 
+    /// Takes records; `false` when nobody takes the blocks any more.
+    fn take_printed(&mut self, printed: &Printed, blocks: &SyncSender<Vec<u8>>) -> Result<bool, Error> {
+        self.losses.add(printed.losses);
+        let mut begins = 0;
+        for &(time, ends) in &printed.records {
+            let record = &printed.text[begins..ends];
+            begins = ends;
+            if self.older.is_none() {
+                self.pages.add(record);
+                if self.pages.waiting() >= BLOCK && blocks.send(self.pages.take()).is_err() {
+                    return Ok(false);
+                }
+                continue;
+            }
+            if self.instant != Some(time) {
+                if !self.close_instant(blocks)? || !self.pass_older(Some(time), blocks)? {
+                    return Ok(false);
+                }
+                self.instant = Some(time);
+            }
+            self.push_record(record).map_err(spooling)?;
+        }
+        Ok(true)
+    }
+
+    /// Takes a record that an older dump may have as well.
+    fn push_record(&mut self, record: &[u8]) -> io::Result<()> {
+        let Some((_, identity)) = &self.older else { return Ok(()) };
+        let mut shown = Vec::new();
+        identity.append(&mut shown, record)?;
+        let marked = |out: &mut Vec<u8>| {
+            out.push(NEWER);
+            out.extend_from_slice(record);
+        };
+        self.sorter.push(|out| out.extend(shown), marked)
+    }
+
     fn open_instant(&mut self, time: i64) {
         self.instant = Some(time);
         self.opening.clear();
-        self.opening.extend_from_slice(b"{\"time\":\"");
-        self.times.append(&mut self.opening, time);
-        self.opening.push(b'"');
+        self.times.append_opening(&mut self.opening, time);
     }
 
     fn push(&mut self, row: Row<'_>) -> io::Result<()> {

@@ -51,6 +51,17 @@ impl Base {
         Ok(Base::Night(Box::new(wait::for_backup(store, night, zone, config.wait, progress).await?)))
     }
 
+    /// The night itself, waited for.
+    pub(super) async fn archived(
+        config: &Config,
+        store: &dyn Store,
+        night: &Night,
+        progress: &dyn Progress,
+    ) -> Result<Base, Error> {
+        let zone = config.calendar.time_zone;
+        Ok(Base::Night(Box::new(wait::for_backup(store, night, zone, config.wait, progress).await?)))
+    }
+
     /// The server as it is.
     pub(super) async fn server(influx: &Influx) -> Result<Base, Error> {
         let mut databases = influx.databases().await?;

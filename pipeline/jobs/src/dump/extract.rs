@@ -27,8 +27,10 @@ use super::arrange::{Arranged, Arranger, Message};
 use super::columns::Columns;
 use super::format::Format;
 use super::older::{Identity, Older};
-use super::schema::Origin;
+use super::rest::{Printing, Working};
 use super::sorter::Sorter;
+use super::source::Source;
+use super::task::Task;
 use crate::spool::{Shelf, Stored};
 use crate::{Error, Event, Interrupt, Kind, Progress};
 
@@ -50,12 +52,10 @@ const PAUSE: Duration = Duration::from_millis(500);
 /// What to take from the server, and how.
 #[derive(Debug)]
 pub(super) struct Request<'a> {
-    pub(super) origin: &'a Origin,
+    pub(super) task: &'a Task,
     pub(super) columns: &'a Columns,
     /// Nanoseconds since 1970, ascending: each with the next one is a span to ask for.
     pub(super) cuts: &'a [i64],
-    pub(super) page_size: usize,
-    pub(super) format: Format,
     pub(super) buffer_bytes: usize,
     /// Where the file lies, and the runs of the sorting.
     pub(super) shelf: Arc<Shelf>,
@@ -71,7 +71,7 @@ pub(super) struct Extracted {
 
 /// Writes the pages of a measurement to the file `path`, with what only the older dump has. When it is interrupted, its threads end before it does.
 pub(super) async fn extract(
-    influx: &Influx,
+    source: &Source,
     request: &Request<'_>,
     older: Option<(Older, Identity)>,
     path: &Path,
@@ -80,19 +80,24 @@ pub(super) async fn extract(
 ) -> Result<Extracted, Error> {
     let (rows, rows_out) = channel(BATCHES);
     let (blocks, blocks_out) = mpsc::sync_channel(BLOCKS);
-    let (measurement, columns) = (&request.origin.measurement, request.columns);
-    let sorter = Sorter::new(request.buffer_bytes, Arc::clone(&request.shelf), interrupt.clone());
-    let arranger = Arranger::new(measurement, columns, older, request.page_size, request.format, sorter);
+    let Request { task, columns, .. } = request;
+    let measurement = &task.origin.measurement;
+    let sorter = || Sorter::new(request.buffer_bytes, Arc::clone(&request.shelf), interrupt.clone());
+    let arranger = Arranger::new(measurement, columns, older, task.page_size, task.encoding.format, sorter());
     let arranging = spawn_blocking(move || arranger.run(rows_out, &blocks));
     let (target, segment_size) = (path.to_owned(), request.segment_size);
     let (shelf, ends) = (Arc::clone(&request.shelf), interrupt.clone());
     let writing = spawn_blocking(move || write(&target, &shelf, &ends, blocks_out, segment_size));
 
     // Whoever fails closes its channels, and the others end without an error of their own.
-    let asked = tokio::select! {
-        biased;
-        () = interrupt.requested() => Err(Error::interrupted()),
-        asked = ask(influx, request, rows, progress) => asked,
+    let asked = match source {
+        Source::Live(influx) => interrupt.unless(ask(influx, request, rows, progress)).await,
+        Source::Rest(rest) => {
+            let printing = Printing::new(measurement, columns, task.encoding.format == Format::Csv);
+            let working = Working::begin(printing, task.span, request.buffer_bytes, sorter(), rows);
+            let asked = interrupt.unless(working.read(rest, &task.origin, task.window)).await;
+            asked.and(working.end().await)
+        }
     };
     let (arranged, written) = (joined(arranging).await, joined(writing).await);
     asked?;
@@ -125,7 +130,7 @@ async fn ask(
             };
             tries = if reached > start { 1 } else { tries + 1 };
             if tries >= TRIES || !may_be_asked_again(&error) {
-                return Err(Error::from(error).during(format!("cannot dump {}", request.origin.measurement)));
+                return Err(Error::from(error).during(format!("cannot dump {}", request.task.origin.measurement)));
             }
             progress.report(Event::Warning(&format!("{error}; asking again from there on")));
             start = reached;
@@ -149,8 +154,8 @@ async fn stream(
     reached: &mut i64,
     rows: &Sender<Message>,
 ) -> Result<bool, influx::Error> {
-    let query = request.origin.query(request.columns, start, end);
-    let mut answer = influx.select(&request.origin.database, &query, CHUNK_ROWS).await?;
+    let query = request.task.origin.query(request.columns, start, end);
+    let mut answer = influx.select(&request.task.origin.database, &query, CHUNK_ROWS).await?;
     while let Some(batch) = answer.next().await? {
         let last = batch.len().checked_sub(1).and_then(|last| batch.row(last).time());
         *reached = last.unwrap_or(*reached);

@@ -18,6 +18,14 @@ pub(super) struct Losses {
     pub(super) floats: u64,
 }
 
+impl Losses {
+    /// Counts those of other values as well.
+    pub(super) fn add(&mut self, others: Losses) {
+        self.strings += others.strings;
+        self.floats += others.floats;
+    }
+}
+
 /// Appends a value.
 pub(super) fn append_value(out: &mut Vec<u8>, value: Value<'_>, losses: &mut Losses) {
     match value {
@@ -78,6 +86,13 @@ pub(super) struct Times {
 }
 
 impl Times {
+    /// Appends how a record begins: `{"time":"…"`, for a time in nanoseconds since 1970.
+    pub(super) fn append_opening(&mut self, out: &mut Vec<u8>, time: i64) {
+        out.extend_from_slice(b"{\"time\":\"");
+        self.append(out, time);
+        out.push(b'"');
+    }
+
     /// Appends a time in nanoseconds since 1970, without quotes.
     pub(super) fn append(&mut self, out: &mut Vec<u8>, time: i64) {
         let (seconds, nanoseconds) = (time.div_euclid(SECOND), time.rem_euclid(SECOND));

@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use store::Store;
 
 use super::format::Encoding;
-use super::schema::{self, Origin};
+use super::schema::Origin;
 use super::task::{Purpose, Task};
 use super::{Run, selection, spans};
 use crate::Error;
@@ -82,7 +82,7 @@ impl Run {
             return Ok(None);
         }
         let there = match self.policies.contains(&selection.retention_policy) {
-            true => schema::in_policy(&self.job.influx, &selection.database, &selection.retention_policy).await?,
+            true => self.source.in_policy(&selection.database, &selection.retention_policy).await?,
             false => Vec::new(),
         };
         let mut tasks = Vec::new();

@@ -15,7 +15,7 @@ use super::extract::{Extracted, Request, extract};
 use super::older::{Identity, Older};
 use super::schema::{Origin, Schema};
 use super::task::{Purpose, Task};
-use super::{Dumped, Run, schema, spans};
+use super::{Dumped, Run};
 use crate::spool::{Shelf, Stored};
 use crate::{Error, Event, Kind, Lock};
 
@@ -47,7 +47,10 @@ impl Run {
         };
 
         // 1. What it consists of, and until when the server holds everything.
-        let date = self.job.influx.ping().await?.date;
+        let date = match self.source.live() {
+            Some(influx) => influx.ping().await?.date,
+            None => self.job.now,
+        };
         let covered_until = self.base.covered_until(&origin.database, &origin.policy, task.window, date);
         let (held, same) = match held {
             Some(held) if held.covered_until > covered_until => return Ok(left_alone(held)),
@@ -64,7 +67,7 @@ impl Run {
         };
         let mut warnings = schema.warnings();
         if self.job.config.retention_policy.is_none() && asked {
-            let others = schema::elsewhere(&self.job.influx, origin, &self.policies).await?;
+            let others = self.source.elsewhere(origin, &self.policies).await?;
             warnings.extend(others.iter().map(|other| {
                 format!("it exists in the retention policy {other} too, which was not dumped (--retention-policy)")
             }));
@@ -80,9 +83,11 @@ impl Run {
             }
             _ => None,
         };
-        let cuts = spans::cuts(&self.job.influx, origin, task.span, &schema.mixed).await?;
+        let cuts = self.source.cuts(task, &schema).await?;
         let extracted = self.extract(task, &schema, &cuts, older, shelf, buffer_bytes).await;
-        self.base.check(&self.job.influx, &origin.database).await?;
+        if let Some(influx) = self.source.live() {
+            self.base.check(influx, &origin.database).await?;
+        }
         let Extracted { arranged, digests } = extracted?;
         // A backup does not change: what the server has less of it than once was lost there.
         if let Some(records) = same.filter(|records| arranged.records < *records) {
@@ -90,20 +95,20 @@ impl Run {
         }
         let Encoded { stored: digests, content } = self.encode(task, shelf, &mut path, digests).await?;
         warnings.extend(losses(&arranged));
-        let now = self.schema(task).await?.unwrap_or_default();
-        if now.mixed != schema.mixed || spans::cuts(&self.job.influx, origin, task.span, &now.mixed).await? != cuts {
-            let message = format!("cannot dump {origin}: its fields got other types or shards while it was read");
-            return Err(Error::new(Kind::Failed, message).hint("run the same command again"));
+        if self.source.live().is_some() {
+            let now = self.schema(task).await?.unwrap_or_default();
+            if now.mixed != schema.mixed || self.source.cuts(task, &now).await? != cuts {
+                let message = format!("cannot dump {origin}: its fields got other types or shards while it was read");
+                return Err(Error::new(Kind::Failed, message).hint("run the same command again"));
+            }
+            if now.columns != schema.columns {
+                warnings.push("tags or fields came while it was being dumped, which are not in it".to_owned());
+            }
         }
-        if now.columns != schema.columns {
-            warnings.push("tags or fields came while it was being dumped, which are not in it".to_owned());
-        }
-        warnings.extend(
-            self.base
-                .manifest()
-                .filter(|night| night.night != task.night)
-                .map(|night| format!("read from the night {}, which the intermediary held", night.container)),
-        );
+        warnings.extend(self.base.manifest().filter(|night| night.night != task.night).map(|night| {
+            let held = if self.source.live().is_some() { ", which the intermediary held" } else { "" };
+            format!("read from the night {}{held}", night.container)
+        }));
         let lacking = lacking(task, held.as_ref(), arranged.kept);
         warnings.extend(lacking.clone());
 
@@ -153,7 +158,7 @@ impl Run {
         if !self.policies.contains(&task.origin.policy) {
             return Ok(None);
         }
-        schema::read(&self.job.influx, &task.origin).await
+        self.source.schema(task).await
     }
 
     async fn extract(
@@ -166,21 +171,17 @@ impl Run {
         buffer_bytes: usize,
     ) -> Result<Extracted, Error> {
         let path = shelf.file(DUMP);
-        // Without a field there is nothing that a query could select.
-        let cuts = if schema.columns.fields().is_empty() { &[] } else { cuts };
         let request = Request {
-            origin: &task.origin,
+            task,
             columns: &schema.columns,
             cuts,
-            page_size: task.page_size,
-            format: task.encoding.format,
             buffer_bytes,
             shelf: Arc::clone(shelf),
             segment_size: self.job.store.as_ref().and_then(|store| store.segment_size()),
         };
         // It hears of an interruption itself: its threads must have ended before the spool goes.
         let _unbroken = self.job.unbroken.read().await;
-        extract(&self.job.influx, &request, older, &path, &self.job.config.interrupt, self.job.progress.as_ref()).await
+        extract(&self.source, &request, older, &path, &self.job.config.interrupt, self.job.progress.as_ref()).await
     }
 
     /// Makes the file that is to be stored of the records in the spool; `path` becomes its own.
@@ -217,11 +218,11 @@ impl Run {
         let Origin { database, policy, measurement } = origin;
         let message = format!("measurement {measurement} does not exist in {database}.{policy}");
         let error = Error::new(Kind::Usage, message);
-        let elsewhere = schema::elsewhere(&self.job.influx, origin, &self.policies).await?;
+        let elsewhere = self.source.elsewhere(origin, &self.policies).await?;
         if !elsewhere.is_empty() {
             return Ok(error.hint(format!("it exists in {}: see --retention-policy", elsewhere.join(", "))));
         }
-        let mut names = schema::measurements(&self.job.influx, database, SHOWN + 1).await?;
+        let mut names = self.source.measurements(database, SHOWN + 1).await?;
         if names.len() > SHOWN {
             names.truncate(SHOWN);
             names.push("…".to_owned());

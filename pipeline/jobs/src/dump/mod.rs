@@ -23,10 +23,12 @@ mod older;
 mod outcome;
 mod pages;
 mod refusals;
+mod rest;
 mod schema;
 mod selection;
 mod series_key;
 mod sorter;
+mod source;
 mod spans;
 mod task;
 mod together;
@@ -35,18 +37,20 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use archive::{Calendar, Date, Dates, DumpName};
+use archive::{Calendar, Date, Dates, DumpName, Night};
 use chrono::{DateTime, Utc};
 use futures_util::FutureExt;
-use influx::Influx;
 use store::Store;
 use tokio::sync::RwLock;
 
 pub use format::{Compression, Format};
 pub use outcome::{Dumped, Outcome};
+pub use source::Reading;
 
-use crate::{Error, Interrupt, Kind, Place, Progress, Spool, clocks};
+use crate::{Error, Interrupt, Kind, Lock, Place, Progress, Spool, clocks};
 use base::Base;
+use rest::Rest;
+use source::Source;
 use task::Task;
 
 /// What a dump is to do.
@@ -93,7 +97,7 @@ struct Job {
     config: Config,
     now: DateTime<Utc>,
     store: Option<Arc<dyn Store>>,
-    influx: Influx,
+    reading: Reading,
     progress: Arc<dyn Progress>,
     /// Shared by all that must come to its own end also when the run is asked to end.
     unbroken: Arc<RwLock<()>>,
@@ -105,6 +109,7 @@ struct Run {
     begun: Instant,
     spool: Spool,
     base: Base,
+    source: Source,
     database: String,
     /// The policies of the database.
     policies: Vec<String>,
@@ -123,11 +128,11 @@ pub async fn run(
     config: Config,
     now: DateTime<Utc>,
     store: Option<Arc<dyn Store>>,
-    influx: Influx,
+    reading: Reading,
     progress: Arc<dyn Progress>,
 ) -> Result<Outcome, Error> {
     let unbroken = Arc::new(RwLock::new(()));
-    let job = Job { config, now, store, influx, progress, unbroken };
+    let job = Job { config, now, store, reading, progress, unbroken };
     let asked_to_end = async {
         job.config.interrupt.requested().await;
         job.unbroken.write().await
@@ -142,7 +147,11 @@ pub async fn run(
 impl Job {
     /// One day after the other; one that fails does not keep the others.
     async fn days(&self) -> Result<Outcome, Error> {
-        let Job { config, store, influx, progress, .. } = self;
+        let Job { config, store, reading, progress, .. } = self;
+        let influx = match reading {
+            Reading::Influx(influx) => Some(&**influx),
+            Reading::Backup => None,
+        };
         let (dates, clocks) = (config.date, (self.now, Instant::now()));
         let clocks = clocks::look(&config.calendar, dates, clocks, store.as_deref(), influx, progress.as_ref()).await;
         let (mut all, mut failed): (Option<Outcome>, Vec<(Date, Error)>) = (None, Vec::new());
@@ -167,7 +176,7 @@ impl Job {
     }
 
     async fn day(&self, date: Date) -> Result<Outcome, Error> {
-        let Job { config, store, influx, progress, .. } = self;
+        let Job { config, store, .. } = self;
         let begun = Instant::now();
         let deadline = config.wait.map(|wait| begun + wait);
         refusals::check(config, store.is_some())?;
@@ -180,20 +189,16 @@ impl Job {
         if let Some(output) = &config.output {
             refusals::output(output)?;
         }
-        let base = match store {
-            Some(store) => Base::night(config, store.as_ref(), influx, &night, progress.as_ref()).await?,
-            None => Base::server(influx).await?,
-        };
+        let base = self.base(&night).await?;
         let database = base.database(config.database.as_deref())?;
-        let _lock = base.hold(config, influx, &database, deadline, progress.as_ref()).await?;
-        influx.ping().await?;
-        let (policy, policies) = policy(influx, &database, config.retention_policy.as_deref()).await?;
-        let selected = selection::expand(influx, &database, &policy, &config.measurements).await?;
-        let measurements = refusals::measurements(config, &selected.measurements, &database, &policy)?;
         let spool = Spool::open(&config.place.spool)?.limited(config.place.spool_size);
+        let (source, _lock) = self.source(&base, &database, &spool, deadline).await?;
+        let (policy, policies) = policy(&source, &database, config.retention_policy.as_deref()).await?;
+        let selected = selection::expand(&source, &database, &policy, &config.measurements).await?;
+        let measurements = refusals::measurements(config, &selected.measurements, &database, &policy)?;
         // Whichever hour is asked for: the dumps of a day lie in one place.
         let night = config.calendar.of_day(night.day)?;
-        let run = Run { job: self.clone(), begun, spool, base, database, policies };
+        let run = Run { job: self.clone(), begun, spool, base, source, database, policies };
 
         // 2. The measurements, some at once; one that fails does not keep the others.
         let mut outcome = Outcome {
@@ -226,6 +231,42 @@ impl Job {
         outcome.seconds = begun.elapsed().as_secs_f64();
         Ok(outcome)
     }
+
+    /// What there is to dump.
+    async fn base(&self, night: &Night) -> Result<Base, Error> {
+        let Job { config, store, reading, progress, .. } = self;
+        match (reading, store) {
+            (Reading::Influx(influx), Some(store)) => {
+                Base::night(config, store.as_ref(), influx, night, progress.as_ref()).await
+            }
+            (Reading::Influx(influx), None) => Base::server(influx).await,
+            (Reading::Backup, Some(store)) => Base::archived(config, store.as_ref(), night, progress.as_ref()).await,
+            (Reading::Backup, None) => Err(Error::new(Kind::Usage, "a backup cannot be read without an archive")
+                .hint("name one with --archive, or an InfluxDB with --target")),
+        }
+    }
+
+    /// Where it is read, with a lock that keeps it there.
+    async fn source(
+        &self,
+        base: &Base,
+        database: &str,
+        spool: &Spool,
+        deadline: Option<Instant>,
+    ) -> Result<(Source, Option<Lock>), Error> {
+        match (&self.reading, &self.store, base.manifest()) {
+            (Reading::Backup, Some(store), Some(manifest)) => {
+                let rest = Rest::open(store, manifest, spool.shelf(0).await?).await?;
+                Ok((Source::Rest(rest), None))
+            }
+            (Reading::Backup, ..) => Err(Error::new(Kind::Usage, "there is no backup to read")),
+            (Reading::Influx(influx), ..) => {
+                let lock = base.hold(&self.config, influx, database, deadline, self.progress.as_ref()).await?;
+                influx.ping().await?;
+                Ok((Source::Live(influx.clone()), Some(lock)))
+            }
+        }
+    }
 }
 
 impl Run {
@@ -240,11 +281,11 @@ fn failure(error: &Error) -> String {
 }
 
 /// The policy to read, and all that there are.
-async fn policy(influx: &Influx, database: &str, asked: Option<&str>) -> Result<(String, Vec<String>), Error> {
-    let policies = influx.retention_policies(database).await?;
-    let found = policies.iter().find(|policy| asked.map_or(policy.default, |asked| policy.name == asked));
-    let all = || policies.iter().map(|policy| policy.name.clone());
-    let Some(found) = found else {
+async fn policy(source: &Source, database: &str, asked: Option<&str>) -> Result<(String, Vec<String>), Error> {
+    let policies = source.policies(database).await?;
+    let found = policies.iter().find(|(name, default)| asked.map_or(*default, |asked| name == asked));
+    let all = || policies.iter().map(|(name, _)| name.clone());
+    let Some((found, _)) = found else {
         let message = match asked {
             Some(asked) => format!("retention policy {asked} of database {database} does not exist"),
             None => format!("database {database} has no default retention policy"),
@@ -252,5 +293,5 @@ async fn policy(influx: &Influx, database: &str, asked: Option<&str>) -> Result<
         let names = all().collect::<Vec<_>>().join(", ");
         return Err(Error::new(Kind::Usage, message).hint(format!("there are: {names}; see --retention-policy")));
     };
-    Ok((found.name.clone(), all().collect()))
+    Ok((found.clone(), all().collect()))
 }

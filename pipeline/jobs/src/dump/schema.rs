@@ -98,7 +98,7 @@ async fn keys<const N: usize>(
 
 impl Schema {
     /// `fields` has a name once for each of its types.
-    fn new(mut tags: Vec<String>, fields: impl IntoIterator<Item = (String, String)>) -> Schema {
+    pub(super) fn new(mut tags: Vec<String>, fields: impl IntoIterator<Item = (String, String)>) -> Schema {
         let mut unreachable = Vec::new();
         let nameless = |name: &str| name == "time" || name.contains('\u{fffd}');
         tags.retain(|tag| {

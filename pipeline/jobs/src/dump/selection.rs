@@ -1,8 +1,6 @@
 //! Which measurements are meant by names with `*` and `?`.
 
-use influx::Influx;
-
-use super::schema;
+use super::source::Source;
 use crate::{Error, Kind};
 
 /// The measurements that are meant.
@@ -15,12 +13,12 @@ pub(super) struct Selected {
 
 /// The measurements of a policy for which the asked names stand, in their order. A name that a measurement has means
 /// that one, whatever characters are in it.
-pub(super) async fn expand(influx: &Influx, database: &str, policy: &str, asked: &[String]) -> Result<Selected, Error> {
+pub(super) async fn expand(source: &Source, database: &str, policy: &str, asked: &[String]) -> Result<Selected, Error> {
     let patterns = asked.iter().any(|name| is_pattern(name));
     if !patterns && asked.len() < 2 {
         return Ok(Selected { measurements: asked.to_vec(), may_grow: false });
     }
-    let there = schema::in_policy(influx, database, policy).await?;
+    let there = source.in_policy(database, policy).await?;
     let mut measurements = Vec::new();
     for name in asked {
         if there.contains(name) || !is_pattern(name) {

@@ -182,7 +182,8 @@ async fn night(
     // 1. The clocks, and the night's seal, which is waited for.
     let clocks = (now, begun);
     let (time_zone, interrupt) = (config.calendar.time_zone, &config.interrupt);
-    let clocks = clocks::look(&config.calendar, date.into(), clocks, Some(store.as_ref()), &influx, progress.as_ref());
+    let clocks =
+        clocks::look(&config.calendar, date.into(), clocks, Some(store.as_ref()), Some(&influx), progress.as_ref());
     let clocks = interrupt.unless(async { Ok::<_, Error>(clocks.await) }).await?;
     let night = config.calendar.night(date, now)?;
     let manifest = wait::for_backup(store.as_ref(), &night, time_zone, config.wait, progress.as_ref());

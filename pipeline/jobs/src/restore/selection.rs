@@ -4,13 +4,11 @@ use std::collections::BTreeSet;
 
 use archive::manifest::{ShardRecord, StoredObject};
 use archive::{BackupManifest, Loaded};
-use bytes::Bytes;
-use influx::metastore::{Data, Framed};
-use sha2::{Digest, Sha256};
-use store::{Store, StoreExt};
+use influx::metastore::Data;
+use store::Store;
 
 use super::aside;
-use crate::{Error, Kind, loaded};
+use crate::{Error, Kind, loaded, metastore};
 
 /// Databases that belong to the target: its own statistics, and the loaded record.
 const THE_TARGETS_OWN: [&str; 2] = ["_internal", loaded::DATABASE];
@@ -54,7 +52,7 @@ impl Selection {
             check_name(&manifest.container, "database", name)?;
         }
         let databases = pick(&manifest, wanted)?;
-        let metastore = metastore(store, &manifest).await?;
+        let metastore = metastore::stored(store, &manifest).await?;
         for name in &manifest.databases {
             check_database(&metastore, &manifest.container, name)?;
         }
@@ -140,24 +138,6 @@ fn check_new_name(selection: &Selection, name: &str) -> Result<(), Error> {
         return usage(format!("a database cannot be called {name:?}"), "choose another name for --new-database");
     }
     Ok(())
-}
-
-async fn metastore(store: &dyn Store, manifest: &BackupManifest) -> Result<Data, Error> {
-    let object = manifest.metastore().ok_or_else(|| damaged(&manifest.container, "its manifest names no metastore"))?;
-    let instead = |bytes: u64| damaged(&object.name, &format!("it has {bytes} bytes instead of {}", object.bytes));
-    let bytes: Bytes = match store.get_bytes(&manifest.container, &object.name, object.bytes).await {
-        Err(store::Error::NotFound { .. }) => return Err(damaged(&object.name, "it does not exist")),
-        Err(store::Error::TooLarge { bytes, .. }) => return Err(instead(bytes)),
-        other => other?,
-    };
-    if bytes.len() as u64 != object.bytes {
-        return Err(instead(bytes.len() as u64));
-    }
-    if hex::encode(Sha256::digest(&bytes)) != object.sha256 {
-        return Err(damaged(&object.name, "its SHA-256 is not that of the manifest"));
-    }
-    let framed = Framed::decode(bytes).map_err(|fault| damaged(&object.name, &fault.to_string()))?;
-    Ok(framed.data)
 }
 
 /// A database must be in the metastore, and its policies, with shards or without, must have names for directories: the

@@ -9,7 +9,7 @@ use archive::{Calendar, ContainerPattern, Date, Document, names};
 use chrono::{DateTime, NaiveTime, Utc};
 use chrono_tz::Tz;
 use influx::{Influx, Settings};
-use jobs::dump::{self, Config, Outcome};
+use jobs::dump::{self, Config, Outcome, Reading};
 use jobs::loaded::{self, LoadedNight};
 use jobs::{Error, Event, Interrupt, Place, Progress};
 use serde::Deserialize;
@@ -119,6 +119,14 @@ impl Bench {
         Influx::new(Settings::new(url.parse().unwrap(), self.influxd.snapshot_address())).unwrap()
     }
 
+    pub(crate) fn reading(&self) -> Reading {
+        self.reading_at(&self.influxd.url())
+    }
+
+    pub(crate) fn reading_at(&self, url: &str) -> Reading {
+        Reading::Influx(Box::new(self.influx_at(url)))
+    }
+
     pub(crate) fn spool(&self) -> PathBuf {
         self.folder.path().join("spool")
     }
@@ -165,7 +173,16 @@ impl Bench {
         influx: Influx,
         progress: Arc<dyn Progress>,
     ) -> Result<Outcome, Error> {
-        let outcome = dump::run(config, now(), Some(Arc::clone(&self.store)), influx, progress).await;
+        self.dump_from(config, Reading::Influx(Box::new(influx)), progress).await
+    }
+
+    pub(crate) async fn dump_from(
+        &self,
+        config: Config,
+        reading: Reading,
+        progress: Arc<dyn Progress>,
+    ) -> Result<Outcome, Error> {
+        let outcome = dump::run(config, now(), Some(Arc::clone(&self.store)), reading, progress).await;
         if self.spool().exists() {
             let left: Vec<_> = std::fs::read_dir(self.spool()).unwrap().map(|entry| entry.unwrap().path()).collect();
             assert!(left.is_empty(), "left in the spool: {left:?}");

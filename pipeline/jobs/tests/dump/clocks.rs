@@ -59,7 +59,7 @@ async fn clocks_that_differ_are_told_in_warnings_and_in_the_outcome_with_the_day
         let mut config = bench.config(&["m"]);
         config.date = Date::Yesterday.into();
         let progress = Arc::<Intruder<_>>::clone(&told);
-        let outcome = jobs::dump::run(config, now(), Some(store), bench.influx_at(&url), progress).await.unwrap();
+        let outcome = jobs::dump::run(config, now(), Some(store), bench.reading_at(&url), progress).await.unwrap();
         assert_eq!((outcome.dumps[0].records, outcome.container.as_deref()), (1, Some(NIGHT)));
         let Some(said) = said else {
             assert!(outcome.clocks.is_empty(), "{outcome:?}");

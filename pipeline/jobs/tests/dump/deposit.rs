@@ -117,7 +117,7 @@ async fn a_store_that_goes_away_is_a_passing_failure_until_an_older_seal_has_gon
     let writes = Writes::new(&bench.store);
     let dump = || {
         let store = Arc::<Writes>::clone(&writes);
-        jobs::dump::run(of(&bench, "sensu_db", "autogen"), now(), Some(store), bench.influx(), Arc::new(()))
+        jobs::dump::run(of(&bench, "sensu_db", "autogen"), now(), Some(store), bench.reading(), Arc::new(()))
     };
     let refuse = |name: Option<String>| *writes.refuse.lock().unwrap() = name;
     refuse(Some(format!("{NIGHT}/influxdb/{FILE}")));

@@ -81,7 +81,7 @@ async fn a_dump_that_is_being_stored_is_sealed_before_the_end() {
             config.parallel = 1;
             *writes.interrupt_at.lock().unwrap() = Some((at.clone(), config.interrupt.clone()));
             let store = Arc::<Writes>::clone(&writes);
-            let ended = jobs::dump::run(config, now(), Some(store), bench.influx(), Arc::new(())).await;
+            let ended = jobs::dump::run(config, now(), Some(store), bench.reading(), Arc::new(())).await;
             let written = [format!("delete {seal}"), format!("put {object}"), format!("put {seal}")];
             assert_eq!(*writes.seen.lock().unwrap(), written);
             assert!(bench.text(&object).await.contains("1.0"));

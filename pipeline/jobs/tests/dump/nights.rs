@@ -119,7 +119,7 @@ async fn a_dump_loses_its_seal_before_it_is_replaced_and_gets_a_new_one_after() 
 
     *writes.refuse.lock().unwrap() = Some(object.clone());
     let run =
-        |config| jobs::dump::run(config, now(), Some(Arc::<Writes>::clone(&writes)), bench.influx(), Arc::new(()));
+        |config| jobs::dump::run(config, now(), Some(Arc::<Writes>::clone(&writes)), bench.reading(), Arc::new(()));
     run(bench.config(&["m"])).await.unwrap_err();
     assert_eq!(
         bench.objects(NIGHT).await,

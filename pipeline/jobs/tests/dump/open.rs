@@ -143,7 +143,7 @@ async fn a_run_that_is_cut_off_anywhere_is_completed_by_the_next_one() {
         let writes = Writes::new(&bench.store);
         let run = || async {
             let store = Arc::<Writes>::clone(&writes);
-            jobs::dump::run(of(&bench, NEXT, &["m"]), now(), Some(store), bench.influx(), Arc::new(())).await.unwrap()
+            jobs::dump::run(of(&bench, NEXT, &["m"]), now(), Some(store), bench.reading(), Arc::new(())).await.unwrap()
         };
         *writes.refuse.lock().unwrap() = Some(cut.clone());
         let outcome: Outcome = run().await;
@@ -162,7 +162,7 @@ async fn a_seal_goes_after_its_replacement_is_recorded_and_before_the_object_is_
     let bench = bench().await;
     let writes = Writes::new(&bench.store);
     let store = Arc::<Writes>::clone(&writes);
-    jobs::dump::run(of(&bench, NEXT, &["m"]), now(), Some(store), bench.influx(), Arc::new(())).await.unwrap();
+    jobs::dump::run(of(&bench, NEXT, &["m"]), now(), Some(store), bench.reading(), Arc::new(())).await.unwrap();
     let seen = writes.seen.lock().unwrap().clone();
     let (seal, record) = (format!("manifests/dump.{FILE}.json"), format!("manifests/replacing.{FILE}.json"));
     let expected = [
@@ -234,7 +234,7 @@ async fn no_seal_stands_over_what_another_run_has_put_there_meanwhile() {
     for at in [object(), seal.clone()] {
         *writes.other_at.lock().unwrap() = Some((at, vec![(object(), Bytes::from_static(b"[]\n"))]));
         let store = Arc::<Writes>::clone(&writes);
-        let run = jobs::dump::run(bench.config(&["m"]), now(), Some(store), bench.influx(), Arc::new(()));
+        let run = jobs::dump::run(bench.config(&["m"]), now(), Some(store), bench.reading(), Arc::new(()));
         let error = run.await.unwrap_err();
         assert!(error.to_string().contains("was replaced meanwhile by another run"), "{error}");
         assert!(error.hint_text().unwrap().contains("run the same command again"), "{error:?}");
@@ -261,7 +261,7 @@ async fn the_seal_of_a_run_that_has_come_to_its_end_meanwhile_stays() {
     for at in [object(), seal] {
         *writes.other_at.lock().unwrap() = Some((at, theirs.clone()));
         let store = Arc::<Writes>::clone(&writes);
-        let run = jobs::dump::run(bench.config(&["m"]), now(), Some(store), bench.influx(), Arc::new(()));
+        let run = jobs::dump::run(bench.config(&["m"]), now(), Some(store), bench.reading(), Arc::new(()));
         let error = run.await.unwrap_err();
         assert_eq!(error.kind(), Kind::Failed);
         for (name, bytes) in &theirs {

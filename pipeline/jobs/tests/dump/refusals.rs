@@ -11,7 +11,7 @@ use crate::bench::{Bench, now};
 async fn refused(bench: &Bench, config: Config, archive: bool) -> Error {
     let nobody = bench.influx_at("http://127.0.0.1:1");
     let store = archive.then(|| Arc::clone(&bench.store));
-    dump::run(config, now(), store, nobody, Arc::new(())).await.unwrap_err()
+    dump::run(config, now(), store, dump::Reading::Influx(Box::new(nobody)), Arc::new(())).await.unwrap_err()
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -155,7 +155,7 @@ async fn without_an_archive_the_server_alone_is_dumped_until_its_own_time() {
     let mut config = bench.config(&["m"]);
     (config.upload, config.output) = (false, Some(output.clone()));
     let before = chrono::Utc::now();
-    let outcome = jobs::dump::run(config, now(), None, bench.influx(), std::sync::Arc::new(())).await.unwrap();
+    let outcome = jobs::dump::run(config, now(), None, bench.reading(), std::sync::Arc::new(())).await.unwrap();
     let dumped = &outcome.dumps[0];
     let file = output.join("m_2016-06-11-00:00:00_2016-06-12-00:00:00.json");
     assert_eq!(dumped.file.as_ref(), Some(&file));

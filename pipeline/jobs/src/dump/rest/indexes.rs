@@ -1,0 +1,131 @@
+//! The indexes of stored files: fetched once for all dumps of a run, compared with the manifest, and kept in the spool.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{BufReader, Write as _};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use archive::manifest::ShardFile;
+use futures_util::TryStreamExt;
+use sha2::{Digest, Sha256};
+use store::Store;
+use tokio::sync::Mutex;
+use tsm::{IndexReader, Tombstones};
+
+use super::files::StoredFile;
+use crate::spool::Shelf;
+use crate::{Error, Kind};
+
+/// How often a range is read that is not what the manifest says: a store may have more than one copy.
+pub(super) const LOOKS: usize = 3;
+
+/// Buffer of an index that is read, in bytes; a shard may have dozens of them.
+const BUFFER: usize = 64 << 10;
+
+/// A file of which everything but the blocks is here.
+#[derive(Debug)]
+pub(super) struct Opened {
+    pub(super) stored: StoredFile,
+    index: PathBuf,
+    pub(super) tombstones: Tombstones,
+}
+
+impl Opened {
+    /// Reads the index from its beginning.
+    pub(super) fn index(&self) -> Result<IndexReader<BufReader<File>>, Error> {
+        let file = File::open(&self.index).map_err(|error| Error::io("read an index in the spool", &error))?;
+        Ok(IndexReader::new(BufReader::with_capacity(BUFFER, file), self.stored.layout))
+    }
+}
+
+/// All indexes that a run has fetched.
+#[derive(Debug)]
+pub(super) struct Indexes {
+    shelf: Shelf,
+    /// By object and file.
+    opened: Mutex<HashMap<(Arc<str>, String), Arc<Opened>>>,
+}
+
+impl Indexes {
+    pub(super) fn new(shelf: Shelf) -> Indexes {
+        Indexes { shelf, opened: Mutex::default() }
+    }
+
+    /// A file's index and tombstone, compared with the night's manifest.
+    ///
+    /// # Errors
+    ///
+    /// [`Kind::Damage`] when they are not those of the manifest.
+    pub(super) async fn open(
+        &self,
+        store: &dyn Store,
+        container: &str,
+        stored: &StoredFile,
+    ) -> Result<Arc<Opened>, Error> {
+        let key = (Arc::clone(&stored.object), stored.file.name.clone());
+        // Two dumps that want the same index take turns, and one of them fetches it.
+        let mut opened = self.opened.lock().await;
+        if let Some(known) = opened.get(&key) {
+            return Ok(Arc::clone(known));
+        }
+        let index = self.index(store, container, stored, opened.len()).await?;
+        let tombstones = match &stored.tombstone {
+            Some(tombstone) => tombstones(store, container, &stored.object, tombstone).await?,
+            None => Tombstones::default(),
+        };
+        let found = Arc::new(Opened { stored: stored.clone(), index, tombstones });
+        opened.insert(key, Arc::clone(&found));
+        Ok(found)
+    }
+
+    /// Fetches an index into the spool.
+    async fn index(
+        &self,
+        store: &dyn Store,
+        container: &str,
+        stored: &StoredFile,
+        number: usize,
+    ) -> Result<PathBuf, Error> {
+        let StoredFile { object, file, layout, .. } = stored;
+        let path = self.shelf.file(&format!("index-{number}"));
+        let begins = file.offset + layout.index_offset();
+        let range = begins..begins + layout.index_bytes();
+        let failed = |error: std::io::Error| Error::io("write an index in the spool", &error);
+        self.shelf
+            .take(usize::try_from(layout.index_bytes()).unwrap_or(usize::MAX))
+            .await
+            .map_err(|full| full.error("read the indexes"))?;
+        for _ in 0..LOOKS {
+            let mut target = File::create(&path).map_err(failed)?;
+            let mut digest = Sha256::new();
+            let mut download = store.get(container, object, Some(range.clone())).await?;
+            while let Some(piece) = download.stream.try_next().await? {
+                digest.update(&piece);
+                target.write_all(&piece).map_err(failed)?;
+            }
+            if hex::encode(digest.finalize()) == stored.index_sha256 {
+                return Ok(path);
+            }
+        }
+        Err(damaged(object, &file.name, "its index is not the one of the manifest"))
+    }
+}
+
+async fn tombstones(store: &dyn Store, container: &str, object: &str, file: &ShardFile) -> Result<Tombstones, Error> {
+    for _ in 0..LOOKS {
+        let download = store.get(container, object, Some(file.offset..file.offset + file.bytes)).await?;
+        let pieces: Vec<bytes::Bytes> = download.stream.try_collect().await?;
+        let bytes = pieces.concat();
+        if hex::encode(Sha256::digest(&bytes)) == file.sha256 {
+            return Tombstones::read(bytes.as_slice()).map_err(|error| damaged(object, &file.name, &error.to_string()));
+        }
+    }
+    Err(damaged(object, &file.name, "it is not the one of the manifest"))
+}
+
+/// The error that a file is not what was stored.
+pub(super) fn damaged(object: &str, file: &str, what: &str) -> Error {
+    Error::new(Kind::Damage, format!("{object} is damaged: {file}: {what}"))
+        .hint("nightshard-verify --deep tells all that is damaged; a neighbouring night may have the same points")
+}
