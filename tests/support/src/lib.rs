@@ -1,4 +1,5 @@
-//! Real servers and faults for the tests: influxd, Swift, Keystone, and a TCP proxy that breaks on command.
+//! Real servers and faults for the tests: influxd, Swift, Keystone, and a TCP proxy that breaks on command; and a writer of TSM
+//! files.
 //!
 //! Nothing here pretends: an [`Influxd`] is the program of that name in folders and on ports of its own, and
 //! [`tempauth`] and [`keystone`] lead to the Swift and the Keystone that `scripts/services` runs. What is missing
@@ -12,6 +13,7 @@ mod folder_watch;
 mod influxd;
 mod ports;
 mod services;
+pub mod tsm_writer;
 
 pub use fault_proxy::{Fault, FaultProxy};
 pub use folder_watch::FolderWatch;
