@@ -2,36 +2,14 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may fail; clippy.toml does not reach its helper functions")]
 
-use std::fs;
-use std::path::{Path, PathBuf};
+mod real_blocks;
 
+use std::fs;
+
+use real_blocks::{NAMES, blocks, folder};
 use serde_json::Value;
 use tsm::block::Block;
 use tsm::{Kind, Points, Values};
-
-fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors/tsm")
-}
-
-/// A block's bytes, and what the list beside its file says of it.
-struct Listed {
-    bytes: Vec<u8>,
-    kind: String,
-    points: usize,
-}
-
-fn blocks(name: &str) -> Vec<Listed> {
-    let file = fs::read(folder().join(format!("{name}.tsm"))).unwrap();
-    let list = fs::read_to_string(folder().join(format!("{name}.blocks.tsv"))).unwrap();
-    let listed = |line: &str| {
-        let columns: Vec<&str> = line.split('\t').collect();
-        let [_, kind, points, _, _, offset, size] = columns[..] else { panic!("{line}") };
-        let offset: usize = offset.parse().unwrap();
-        let size: usize = size.parse().unwrap();
-        Listed { bytes: file[offset..offset + size].to_vec(), kind: kind.to_owned(), points: points.parse().unwrap() }
-    };
-    list.lines().skip(1).map(listed).collect()
-}
 
 /// What the server answered: type, time and value of each point, floats by their bits.
 fn answered(name: &str) -> Vec<(String, i64, Value)> {
@@ -58,9 +36,6 @@ fn told(points: &Points) -> Vec<(String, i64, Value)> {
     let kind = points.values.kind().name();
     values.into_iter().zip(&points.times).map(|(value, time)| (kind.to_owned(), *time, value)).collect()
 }
-
-const NAMES: [&str; 9] =
-    ["boolean", "escapes", "float", "integer", "multiblock", "string", "timestamp", "timestamp_wide", "unsigned"];
 
 #[test]
 fn every_block_of_a_real_server_decodes_to_what_that_server_answered() {
