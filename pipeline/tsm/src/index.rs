@@ -64,8 +64,7 @@ impl<'a, S: ReadAt + ?Sized> IndexOf<'a, S> {
     /// Reads the index of a whole file through a buffer of so many bytes.
     #[must_use]
     pub fn of(source: &'a S, layout: Layout, buffer: usize) -> Self {
-        let bytes = Bytes { source, offset: layout.index_offset(), left: layout.index_bytes() };
-        IndexReader::new(BufReader::with_capacity(buffer, bytes), layout)
+        IndexReader::new(BufReader::with_capacity(buffer, Bytes::index(source, layout)), layout)
     }
 }
 
@@ -222,6 +221,14 @@ pub struct Bytes<'a, S: ?Sized> {
     source: &'a S,
     offset: u64,
     left: u64,
+}
+
+impl<'a, S: ReadAt + ?Sized> Bytes<'a, S> {
+    /// The index of a whole file.
+    #[must_use]
+    pub fn index(source: &'a S, layout: Layout) -> Self {
+        Bytes { source, offset: layout.index_offset(), left: layout.index_bytes() }
+    }
 }
 
 impl<S: ReadAt + ?Sized> Read for Bytes<'_, S> {

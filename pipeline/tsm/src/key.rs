@@ -23,7 +23,7 @@ pub struct Series {
 /// the separator in its name. `None` when there is none.
 #[must_use]
 pub fn split(key: &[u8]) -> Option<(&[u8], &[u8])> {
-    let at = key.windows(SEPARATOR.len()).position(|window| window == SEPARATOR)?;
+    let at = memchr::memmem::find(key, SEPARATOR)?;
     let (series, rest) = key.split_at_checked(at)?;
     Some((series, rest.get(SEPARATOR.len()..)?))
 }
@@ -36,7 +36,7 @@ pub fn measurement(series: &[u8]) -> Cow<'_, [u8]> {
 }
 
 /// The measurement of a series as it stands there, escapes included, and what follows its comma.
-fn escaped_measurement(series: &[u8]) -> (&[u8], Option<&[u8]>) {
+pub(crate) fn escaped_measurement(series: &[u8]) -> (&[u8], Option<&[u8]>) {
     cut(series, b',')
 }
 

@@ -6,6 +6,7 @@
 #![deny(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
 pub mod block;
+pub mod check;
 mod error;
 mod file;
 mod index;

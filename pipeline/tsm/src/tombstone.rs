@@ -78,7 +78,7 @@ impl Tombstones {
         self.records.is_empty()
     }
 
-    /// The deleted ranges of a key, by their first time; both ends are deleted too. They may overlap.
+    /// The deleted ranges of a key, in order and disjoint; both ends are deleted too.
     pub fn ranges<'a>(&'a self, key: &'a [u8]) -> impl Iterator<Item = (i64, i64)> + 'a {
         let begins = self.records.partition_point(|record| self.key(record) < key);
         let records = self.records.get(begins..).unwrap_or_default();
@@ -114,7 +114,14 @@ impl Tombstones {
             self.key(one).cmp(self.key(other)).then((one.first, one.last).cmp(&(other.first, other.last)))
         };
         records.sort_unstable_by(order);
-        records.dedup_by(|one, other| order(one, other) == Ordering::Equal);
+        // Ranges that touch each other become one.
+        records.dedup_by(|next, before| {
+            let touch = next.first <= before.last.saturating_add(1) && self.key(next) == self.key(before);
+            if touch {
+                before.last = before.last.max(next.last);
+            }
+            touch
+        });
         records.shrink_to_fit();
         self.records = records;
         self.keys.shrink_to_fit();
