@@ -45,6 +45,7 @@ use tokio::sync::RwLock;
 
 pub use format::{Compression, Format};
 pub use outcome::{Dumped, Outcome};
+pub use rest::{SeriesBlocks, print_in_memory};
 pub use source::Reading;
 
 use crate::{Error, Interrupt, Kind, Lock, Place, Progress, Spool, clocks};

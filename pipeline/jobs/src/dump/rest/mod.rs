@@ -11,6 +11,7 @@
 mod batch;
 mod fetch;
 mod files;
+mod in_memory;
 mod indexes;
 mod print;
 mod scan;
@@ -28,6 +29,7 @@ use super::schema::{Origin, Schema};
 use crate::spool::Shelf;
 use crate::{Error, metastore};
 pub(super) use batch::Printing;
+pub use in_memory::{SeriesBlocks, print_in_memory};
 use indexes::{Indexes, Opened};
 pub(super) use print::Printed;
 pub(super) use work::Working;
