@@ -29,6 +29,8 @@ pub enum Fault {
     StallAnswer(u64),
     /// After so many bytes from the client nothing more is read from it; the connection stays open.
     StallRequest(u64),
+    /// Everything passes, but the byte of the server's that comes after so many others has all its bits turned over.
+    FlipAnswer(u64),
     /// The server's bytes pass at about this many a second.
     SlowAnswer(u64),
     /// The client's bytes are read at about this many a second.
@@ -42,6 +44,7 @@ impl Fault {
             Fault::ResetAnswer(bytes) => Flow::Until(bytes, End::Reset),
             Fault::StallAnswer(bytes) => Flow::Until(bytes, End::Stall),
             Fault::SlowAnswer(rate) => Flow::Slow(rate),
+            Fault::FlipAnswer(bytes) => Flow::Flipped(bytes),
             _ => Flow::Free,
         }
     }
@@ -61,6 +64,7 @@ enum Flow {
     Free,
     Until(u64, End),
     Slow(u64),
+    Flipped(u64),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -240,6 +244,7 @@ async fn relay(mut client: TcpStream, target: String, fault: Fault, watched: Wat
 /// Moves bytes until the flow ends, and tells how it ended.
 async fn pass(mut from: ReadHalf<'_>, mut to: WriteHalf<'_>, flow: Flow, passed: &AtomicU64) -> End {
     let mut buffer = vec![0; 64 << 10];
+    let mut begins = 0;
     let mut left = match flow {
         Flow::Until(bytes, _) => bytes,
         _ => u64::MAX,
@@ -258,6 +263,12 @@ async fn pass(mut from: ReadHalf<'_>, mut to: WriteHalf<'_>, flow: Flow, passed:
             Ok(count) => count,
             Err(_) => break End::Reset,
         };
+        if let Flow::Flipped(at) = flow
+            && let Some(byte) = at.checked_sub(begins).and_then(|at| buffer[..count].get_mut(at as usize))
+        {
+            *byte = !*byte;
+        }
+        begins += count as u64;
         if to.write_all(&buffer[..count]).await.is_err() {
             break End::Reset;
         }
