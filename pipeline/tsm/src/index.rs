@@ -224,6 +224,16 @@ pub struct Bytes<'a, S: ?Sized> {
 }
 
 impl<'a, S: ReadAt + ?Sized> Bytes<'a, S> {
+    /// All of a source.
+    ///
+    /// # Errors
+    ///
+    /// When the source does not tell its length.
+    pub fn of(source: &'a S) -> Result<Self, Error> {
+        let left = source.length().map_err(|source| Error::Read { offset: 0, bytes: 0, source })?;
+        Ok(Bytes { source, offset: 0, left })
+    }
+
     /// The index of a whole file.
     #[must_use]
     pub fn index(source: &'a S, layout: Layout) -> Self {
