@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use common::{Common, Context, Date, Door, Failure, Report, Source};
+use common::{Common, Context, Date, Door, Failure, Report, Source, Verify};
 use jobs::backup::{self, Config};
 
 /// Back up InfluxDB 1.x: every shard and the metastore, stored, checked, and sealed with a manifest
@@ -22,6 +22,9 @@ struct Backup {
     /// Take a night again that this source has sealed already, if each of its databases has another good night
     #[arg(long, conflicts_with = "if_missing")]
     replace: bool,
+    /// How thoroughly to look into each shard before it is stored
+    #[arg(long, value_name = "EXTENT", default_value = "checksums")]
+    verify: Verify,
     /// Shards at once
     #[arg(long, value_name = "N", default_value = "4", value_parser = clap::value_parser!(u16).range(1..=64))]
     jobs: u16,
@@ -57,6 +60,7 @@ impl Door for Backup {
             databases: self.database,
             if_missing: self.if_missing,
             replace: self.replace,
+            verify: self.verify.into(),
             parallel: self.jobs.into(),
             token_expiry: archive.token_expiry,
             interrupt: context.interrupt,

@@ -22,5 +22,5 @@ pub use connect::Connected;
 pub use door::{Context, Door, Report, open};
 pub use environment::Environment;
 pub use exit::{Code, Failure};
-pub use options::{Archive, Common, General, Influxd, LogFormat, Mode, Pages, Prove, Reading, Source, Target};
+pub use options::{Archive, Common, General, Influxd, LogFormat, Mode, Pages, Prove, Reading, Source, Target, Verify};
 pub use values::{ArchiveUrl, Secret, ValueError, duration};

@@ -246,6 +246,27 @@ impl From<Prove> for jobs::restore::Prove {
     }
 }
 
+/// How thoroughly a backup looks into shards.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Verify {
+    /// Not at all: the manifest will not tell what is in them.
+    Off,
+    /// The structure of every TSM file, and the checksum of every block.
+    Checksums,
+    /// Every block is decoded too.
+    Decode,
+}
+
+impl From<Verify> for jobs::backup::Verify {
+    fn from(verify: Verify) -> jobs::backup::Verify {
+        match verify {
+            Verify::Off => jobs::backup::Verify::Off,
+            Verify::Checksums => jobs::backup::Verify::Checksums,
+            Verify::Decode => jobs::backup::Verify::Decode,
+        }
+    }
+}
+
 /// Where a dump is read, and what becomes of it.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Reading and writing")]

@@ -34,6 +34,10 @@ pub struct BackupManifest {
     pub databases: Vec<String>,
     /// Everything that lies in `shards/`.
     pub objects: Vec<StoredObject>,
+    /// How thoroughly the shards were looked into before they were stored: `checksums` of every block, `decode` of every
+    /// block, or not at all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verified: Option<String>,
     /// What the shards hold, by database, retention policy and measurement in byte order; empty when nobody looked inside.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub measurements: Vec<MeasurementRecord>,
@@ -168,7 +172,7 @@ pub struct FileRecord {
     pub index_sha256: String,
     /// Keys: fields of series.
     pub keys: u64,
-    /// Field values, those among them that its tombstone deletes.
+    /// Field values, those among them that its tombstone deletes and those that a later file overwrites.
     pub points: u64,
     /// The time of the first point.
     pub first: DateTime<Utc>,

@@ -54,6 +54,7 @@ fn manifest() -> BackupManifest {
             md5: "00".to_owned(),
             content: Content::Meta,
         }],
+        verified: None,
         measurements: Vec::new(),
         warnings: Vec::new(),
     }

@@ -9,6 +9,7 @@ mod clocks;
 pub mod dump;
 mod error;
 mod identity;
+mod inspect;
 mod interrupt;
 pub mod loaded;
 pub mod lock;

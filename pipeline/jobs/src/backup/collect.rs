@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use archive::manifest::{Content, ShardRecord, StoredObject};
+use archive::manifest::{Content, MeasurementRecord, ShardRecord, StoredObject};
 use archive::names;
 use bytes::Bytes;
 use chrono::DateTime;
@@ -17,6 +17,7 @@ use store::{Digests, StoreExt};
 use tokio::task::JoinSet;
 
 use super::shard::{self, Taken};
+use super::statistics::Sum;
 use super::{Run, counts, stored};
 use crate::{Error, Event, Kind};
 
@@ -31,6 +32,8 @@ pub(super) struct Collected {
     pub(super) metastore: StoredObject,
     /// Bytes that were sent; the others were in the store already.
     pub(super) sent_bytes: u64,
+    /// What the shards hold; nothing where they were not looked into.
+    pub(super) measurements: Vec<MeasurementRecord>,
     /// The databases that are left.
     pub(super) databases: Vec<String>,
     /// What a person should know.
@@ -65,9 +68,12 @@ pub(super) async fn all(run: &Arc<Run>, mut databases: Vec<String>) -> Result<Co
             let metastore = store_metastore(run, metastore.raw).await?;
             let sent = taken.values().filter(|shard| shard.sent).map(|shard| shard.digests.bytes);
             let sent_bytes = sent.sum::<u64>() + metastore.bytes;
+            let mut sum = Sum::default();
+            taken.iter_mut().for_each(|(id, shard)| sum.add(*id, std::mem::take(&mut shard.measurements)));
+            let measurements = sum.finish();
             let objects =
                 taken.into_iter().filter_map(|(id, shard)| Some((id, record(shard, *live.get(&id)?)))).collect();
-            return Ok(Collected { objects, metastore, sent_bytes, databases, warnings });
+            return Ok(Collected { objects, metastore, sent_bytes, measurements, databases, warnings });
         }
     }
     Err(Error::new(

@@ -1,7 +1,7 @@
 //! Backup: an InfluxDB's databases into a night of the archive.
 //!
 //! ```text
-//! snapshot ─▶ spool (digests, tar walk) ─▶ put, HEAD ─▶ local file deleted ─▶ … ─▶ metastore ─▶ manifest LAST
+//! snapshot ─▶ spool (digests, tar walk) ─▶ TSM check ─▶ put, HEAD ─▶ local file deleted ─▶ … ─▶ metastore ─▶ manifest LAST
 //! ```
 //!
 //! A night that an earlier run has left unsealed is gone on with: every shard is read again, and only what the store
@@ -16,6 +16,7 @@ mod preflight;
 mod replace;
 mod shard;
 mod snapshot;
+mod statistics;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -50,12 +51,37 @@ pub struct Config {
     pub if_missing: bool,
     /// Whether a night that this source has sealed already is taken again.
     pub replace: bool,
+    /// How thoroughly shards are looked into before they are stored.
+    pub verify: Verify,
     /// How many shards travel at once.
     pub parallel: usize,
     /// When the store's token expires, where it cannot be renewed.
     pub token_expiry: Option<DateTime<Utc>>,
     /// Asks the run to end.
     pub interrupt: Interrupt,
+}
+
+/// How thoroughly a shard's TSM files are looked into before it is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verify {
+    /// Not at all: the tar is whole, and that is all.
+    Off,
+    /// Their structure, and the checksum of every block.
+    Checksums,
+    /// Every block is decoded too.
+    Decode,
+}
+
+impl Verify {
+    /// Its name in a manifest; none where nothing was verified.
+    fn name(self) -> Option<String> {
+        let name = match self {
+            Verify::Off => return None,
+            Verify::Checksums => "checksums",
+            Verify::Decode => "decode",
+        };
+        Some(name.to_owned())
+    }
 }
 
 /// What a backup did. Printed with `--json`: members are added, never changed.
@@ -134,6 +160,8 @@ struct Run {
     claim: Claim,
     held: Held,
     spool: Spool,
+    /// The data directory of the source, where a person would look after a file.
+    data_directory: String,
     progress: Arc<dyn Progress>,
 }
 
@@ -191,7 +219,8 @@ pub async fn run(
     let claim = Claim::new(Arc::clone(&store), night.container.clone(), marker, replaces);
     let interrupt = config.interrupt.clone();
     let counts = Counts::new(influx.clone());
-    let run = Arc::new(Run { config, night, store, influx, counts, claim, held, spool, progress });
+    let data_directory = wanted.source.data_directory.clone();
+    let run = Arc::new(Run { config, night, store, influx, counts, claim, held, spool, data_directory, progress });
     let sealed = tokio::select! {
         sealed = run.claim.guard(steps(&run, wanted, now, begun)) => sealed,
         () = interrupt.requested() => Err(Error::interrupted()),
@@ -235,7 +264,8 @@ async fn steps(run: &Arc<Run>, wanted: Wanted, now: DateTime<Utc>, begun: Instan
         sealed: now + TimeDelta::from_std(begun.elapsed()).unwrap_or_default(),
         databases: collected.databases,
         objects,
-        measurements: Vec::new(),
+        verified: run.config.verify.name(),
+        measurements: collected.measurements,
         warnings: collected.warnings,
     };
     let name = names::backup_manifest(container);

@@ -2,21 +2,25 @@
 //!
 //! The snapshot service tells no status, so an answer is judged by what it is: empty means busy or gone, a tar without
 //! its trailer means cut, and a tar with another number of TSM files than the server counts means that files are missing.
+//! A TSM file that is damaged is asked for again too, but it is damaged on the server as a rule.
 
+use std::fs::File;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use archive::manifest::ShardFile;
+use archive::manifest::{MeasurementRecord, ShardFile};
 use archive::names;
 use chrono::{DateTime, Utc};
 use influx::snapshot::ShardPath;
 use store::{Body, Digests};
 use tokio::time::Instant;
+use tsm::check::Extent;
 
 use super::snapshot::{self, Fault, Snapshot};
-use super::{Run, held};
+use super::{Run, Verify, held};
 use crate::spool::Shelf;
-use crate::{Error, Event, Kind};
+use crate::{Error, Event, Kind, inspect};
 
 /// The name of a snapshot on its shelf.
 const FILE: &str = "shard.tar";
@@ -43,6 +47,8 @@ pub(super) struct Taken {
     /// Whether it was sent, and not held by the store already.
     pub(super) sent: bool,
     pub(super) files: Vec<ShardFile>,
+    /// What is in them, where they were looked into.
+    pub(super) measurements: Vec<MeasurementRecord>,
     pub(super) snapshot_taken: DateTime<Utc>,
     pub(super) warnings: Vec<String>,
 }
@@ -85,6 +91,7 @@ pub(super) async fn take(run: Arc<Run>, path: ShardPath, size: u64) -> Result<Op
         digests,
         sent,
         files: judged.snapshot.files,
+        measurements: judged.measurements,
         snapshot_taken: judged.taken,
         warnings: judged.warnings,
     }))
@@ -92,6 +99,7 @@ pub(super) async fn take(run: Arc<Run>, path: ShardPath, size: u64) -> Result<Op
 
 struct Judged {
     snapshot: Snapshot,
+    measurements: Vec<MeasurementRecord>,
     taken: DateTime<Utc>,
     warnings: Vec<String>,
 }
@@ -99,23 +107,32 @@ struct Judged {
 async fn judged_snapshot(run: &Run, path: &ShardPath, what: &str, shelf: &Shelf) -> Result<Option<Judged>, Error> {
     let busy_until = Instant::now() + BUSY;
     let mut pause = FIRST_PAUSE;
-    let (mut broken, mut miscounted) = (0, 0);
+    let (mut broken, mut miscounted, mut damaged) = (0, 0, 0);
     loop {
         let before = run.counts.recent(path.id).await?;
         // The server's clock, to the second below: every point acknowledged until then will be in the snapshot.
         let taken = run.influx.ping().await?.date;
         shelf.begin_again();
         match snapshot::receive(&run.influx, path, shelf, FILE, run.store.segment_size()).await {
-            Ok(snapshot) => {
-                let Some(warning) = miscount(run, path.id, snapshot.tsm_files, before).await? else {
-                    return Ok(Some(Judged { snapshot, taken, warnings: Vec::new() }));
-                };
-                miscounted += 1;
-                if miscounted == TRIES {
-                    let warnings = vec![warning];
-                    return Ok(Some(Judged { snapshot, taken, warnings }));
+            Ok(mut snapshot) => {
+                let warning = miscount(run, path.id, snapshot.tsm_files, before).await?;
+                miscounted += u32::from(warning.is_some());
+                match warning {
+                    Some(warning) if miscounted < TRIES => tracing::info!("{what}: {warning}; asking again"),
+                    warning => match look_into(run, path, &shelf.file(FILE), &mut snapshot).await? {
+                        Ok(measurements) => {
+                            let warnings = warning.into_iter().collect();
+                            return Ok(Some(Judged { snapshot, measurements, taken, warnings }));
+                        }
+                        Err(fault) => {
+                            damaged += 1;
+                            if damaged == TRIES {
+                                return Err(damage(run, path, what, &fault));
+                            }
+                            tracing::warn!("{what} is damaged: {fault}; asking again");
+                        }
+                    },
                 }
-                tracing::info!("{what}: {warning}; asking again");
             }
             Err(Fault::Empty) => {
                 if !is_listed(run, path).await? {
@@ -140,6 +157,46 @@ async fn judged_snapshot(run: &Run, path: &ShardPath, what: &str, shelf: &Shelf)
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(LONGEST_PAUSE);
     }
+}
+
+/// Looks into the TSM files of a snapshot in the spool, as far as that is wanted, and tells what they show; what is in each
+/// goes beside its name. The inner error is damage, and the outer one says that this machine is at fault.
+async fn look_into(
+    run: &Run,
+    path: &ShardPath,
+    tar: &Path,
+    snapshot: &mut Snapshot,
+) -> Result<Result<Vec<MeasurementRecord>, inspect::Fault>, Error> {
+    let extent = match run.config.verify {
+        Verify::Off => return Ok(Ok(Vec::new())),
+        Verify::Checksums => Extent::Checksums,
+        Verify::Decode => Extent::Decode,
+    };
+    let (path, tar, files) = (path.clone(), tar.to_owned(), snapshot.files.clone());
+    let looked = tokio::task::spawn_blocking(move || {
+        let opened = File::open(&tar).map_err(|error| Error::io(format!("read {}", tar.display()), &error))?;
+        Ok(inspect::shard(&opened, (&path.database, &path.policy), &files, extent))
+    });
+    let looked: Result<_, Error> = looked.await.map_err(|error| Error::new(Kind::Failed, error.to_string()))?;
+    Ok(match looked? {
+        Ok(mut found) => {
+            for file in snapshot.files.iter_mut().rev() {
+                file.inside = found.files.remove(&file.name);
+            }
+            Ok(found.measurements)
+        }
+        Err(fault) if fault.error.is_damage() => Err(fault),
+        Err(fault) => return Err(Error::new(Kind::Failed, format!("cannot read the spool: {fault}"))),
+    })
+}
+
+fn damage(run: &Run, path: &ShardPath, what: &str, fault: &inspect::Fault) -> Error {
+    let ShardPath { database, policy, id, .. } = path;
+    let file = format!("{}/{database}/{policy}/{id}/{}", run.data_directory, fault.file);
+    Error::new(Kind::Damage, format!("{what} is damaged on the server ({TRIES} snapshots): {fault}")).hint(format!(
+        "look at {file} there with influx_inspect verify, and bring that shard back from an older night; \
+         --verify off stores it as it is"
+    ))
 }
 
 /// What is wrong with the number of TSM files in the tar, if anything.

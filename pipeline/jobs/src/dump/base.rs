@@ -281,6 +281,7 @@ mod tests {
                 sealed: at("2016-06-11T23:59:00Z"),
                 databases: databases.iter().map(|&name| name.to_owned()).collect(),
                 objects: shards.iter().map(object).collect(),
+                verified: None,
                 measurements: Vec::new(),
                 warnings: Vec::new(),
             },

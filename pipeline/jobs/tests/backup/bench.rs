@@ -9,7 +9,7 @@ use archive::records::{RunState, RunningMarker};
 use archive::{Calendar, ContainerPattern, Date, Document, NightState, names, night_state};
 use chrono::{DateTime, NaiveTime, Utc};
 use influx::Influx;
-use jobs::backup::{self, Config, Outcome};
+use jobs::backup::{self, Config, Outcome, Verify};
 use jobs::{Error, Interrupt, Place};
 use store::{Folder, Store, StoreExt};
 use test_support::{Influxd, TempDir, temp_dir};
@@ -55,6 +55,7 @@ impl Bench {
             databases,
             if_missing: false,
             replace: false,
+            verify: Verify::Checksums,
             parallel: 3,
             token_expiry: None,
             interrupt: Interrupt::new(),

@@ -13,3 +13,4 @@ mod replace;
 mod resume;
 mod room;
 mod stores;
+mod verify;

@@ -297,6 +297,7 @@ fn manifest(night: &str, time_zone: Tz, databases: &[&str]) -> BackupManifest {
         sealed: at(&format!("{night}T23:56:00Z")),
         databases: databases.iter().map(|&name| name.to_owned()).collect(),
         objects: databases.iter().map(shard).collect(),
+        verified: None,
         measurements: Vec::new(),
         warnings: Vec::new(),
     }

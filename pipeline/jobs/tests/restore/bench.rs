@@ -55,6 +55,7 @@ impl Bench {
             databases: Vec::new(),
             if_missing: false,
             replace: false,
+            verify: backup::Verify::Checksums,
             parallel: 2,
             token_expiry: None,
             interrupt: Interrupt::new(),
