@@ -13,6 +13,7 @@ pub mod names;
 mod pattern;
 pub mod records;
 pub mod state;
+pub mod verification;
 
 pub use calendar::{Calendar, Date, Dates, Hour, Night, Window};
 pub use document::{Document, Loaded, read, remove, replace, seal};
@@ -22,3 +23,4 @@ pub use label::Label;
 pub use manifest::BackupManifest;
 pub use pattern::ContainerPattern;
 pub use state::{NightState, night_state};
+pub use verification::{Sample, Slice};

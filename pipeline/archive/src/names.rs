@@ -88,6 +88,12 @@ pub fn restore_record(container: &str, host: &str) -> String {
     format!("{container}/manifests/restore.{}.json", encode(host))
 }
 
+/// When and how the night was verified.
+#[must_use]
+pub fn verify_record(container: &str) -> String {
+    format!("{container}/manifests/verify.json")
+}
+
 /// The marker of a run under way.
 #[must_use]
 pub fn running_marker(container: &str, id: &str) -> String {
