@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::ops::Range;
+use std::path::PathBuf;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -83,6 +84,18 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// What the store knows of the object.
     async fn head(&self, container: &str, name: &str) -> Result<ObjectInfo, Error>;
 
+    /// The same, with every segment of which the object consists looked at as well: one that is missing is
+    /// [`Error::NotFound`] under its own name, one that is not what it was is [`Error::Mismatch`].
+    async fn head_with_segments(&self, container: &str, name: &str) -> Result<ObjectInfo, Error> {
+        self.head(container, name).await
+    }
+
+    /// The file in which the object lies, for a reader that goes to and fro in it; `None` where objects are no files of
+    /// this machine, or are not to be read past the store. The file need not exist.
+    fn file(&self, _container: &str, _name: &str) -> Option<PathBuf> {
+        None
+    }
+
     /// One page of the objects whose names begin with `prefix`, after the name `after`, in byte order; an empty
     /// page ends the listing. A container that does not exist is [`Error::NotFound`].
     async fn list(&self, container: &str, prefix: &str, after: Option<&str>) -> Result<Vec<ObjectEntry>, Error>;
@@ -119,6 +132,8 @@ pub struct ObjectInfo {
     pub bytes: u64,
     /// The ETag without quotes, where the store has one; compare it with [`Digests::etag`].
     pub etag: Option<String>,
+    /// Whether it consists of segments: else its ETag is the MD5 of its bytes.
+    pub is_segmented: bool,
     /// When the object was written, by the store's clock.
     pub modified: DateTime<Utc>,
     /// When the store answered, by its clock, never before `modified`: `answered - modified` is the object's age.

@@ -171,6 +171,10 @@ impl Store for Limited {
         self.store.head(container, name).await
     }
 
+    async fn head_with_segments(&self, container: &str, name: &str) -> Result<ObjectInfo, Error> {
+        self.store.head_with_segments(container, name).await
+    }
+
     async fn list(&self, container: &str, prefix: &str, after: Option<&str>) -> Result<Vec<ObjectEntry>, Error> {
         self.store.list(container, prefix, after).await
     }

@@ -185,6 +185,10 @@ impl Store for Folder {
         self.run(Call::object("look at", container, name), move || Ok(info(&stat(&path)?))).await
     }
 
+    fn file(&self, container: &str, name: &str) -> Option<PathBuf> {
+        names::object_path(&self.root, container, name).ok()
+    }
+
     async fn list(&self, container: &str, prefix: &str, after: Option<&str>) -> Result<Vec<ObjectEntry>, Error> {
         let path = names::container_path(&self.root, container)?;
         let (prefix, after, limit) = (prefix.to_owned(), after.map(str::to_owned), self.listing_limit);
@@ -252,7 +256,7 @@ fn stat(path: &Path) -> io::Result<Metadata> {
 fn info(metadata: &Metadata) -> ObjectInfo {
     let modified = metadata.modified().map_or(DateTime::UNIX_EPOCH, DateTime::<Utc>::from);
     // The folder's clock is this machine's: the one place outside of the doors that reads it.
-    ObjectInfo { bytes: metadata.len(), etag: None, modified, answered: Utc::now().max(modified) }
+    ObjectInfo { bytes: metadata.len(), etag: None, is_segmented: false, modified, answered: Utc::now().max(modified) }
 }
 
 fn location(root: &Path) -> String {

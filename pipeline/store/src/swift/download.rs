@@ -33,7 +33,7 @@ impl Swift {
             && start >= end
         {
             // HTTP has no way to ask for nothing.
-            let bytes = self.find(container, name).await?.info.bytes;
+            let bytes = self.find(container, name).await?.bytes;
             if start > end || end > bytes {
                 return Err(Error::Range { object: call.object, start, end, bytes });
             }
@@ -226,7 +226,7 @@ impl Reading {
         let Range { start, end } = self.range.clone().unwrap_or_default();
         let object = self.call.object.clone();
         Fault::Final(match self.swift.find(&self.container, &self.name).await {
-            Ok(found) => Error::Range { object, start, end, bytes: found.info.bytes },
+            Ok(found) => Error::Range { object, start, end, bytes: found.bytes },
             Err(error) => error,
         })
     }

@@ -54,14 +54,6 @@ struct Inner {
     segments_container: OnceCell<()>,
 }
 
-/// What a HEAD tells.
-#[derive(Debug)]
-struct Found {
-    info: ObjectInfo,
-    /// Whether the object is made of segments.
-    is_segmented: bool,
-}
-
 impl Swift {
     /// Obtains a token and finds the store; nothing is changed there.
     pub async fn connect(settings: Settings) -> Result<Swift, Error> {
@@ -145,7 +137,7 @@ impl Swift {
     }
 
     /// One try of a HEAD which asks all replicas, so that the newest answers.
-    async fn look(&self, token: &Token, container: &str, name: &str) -> Result<Found, Fault> {
+    async fn look(&self, token: &Token, container: &str, name: &str) -> Result<ObjectInfo, Fault> {
         let request = self.request(Method::HEAD, token, container, Some(name)).header("X-Newest", "true");
         let response = wire::exchange(request, self.settings()).await?;
         found(response.headers()).ok_or_else(|| {
@@ -156,7 +148,7 @@ impl Swift {
         })
     }
 
-    async fn find(&self, container: &str, name: &str) -> Result<Found, Error> {
+    async fn find(&self, container: &str, name: &str) -> Result<ObjectInfo, Error> {
         let mut tries = Tries::doubting(self.settings(), self.call("look at", format!("{container}/{name}")));
         loop {
             let token = self.0.session.token();
@@ -240,7 +232,16 @@ impl Store for Swift {
 
     async fn head(&self, container: &str, name: &str) -> Result<ObjectInfo, Error> {
         check_names(container, name)?;
-        Ok(self.find(container, name).await?.info)
+        self.find(container, name).await
+    }
+
+    async fn head_with_segments(&self, container: &str, name: &str) -> Result<ObjectInfo, Error> {
+        check_names(container, name)?;
+        let info = self.find(container, name).await?;
+        if info.is_segmented {
+            self.look_at_segments(container, name).await?;
+        }
+        Ok(info)
     }
 
     async fn list(&self, container: &str, prefix: &str, after: Option<&str>) -> Result<Vec<ObjectEntry>, Error> {
@@ -290,7 +291,7 @@ fn check(name: &str, longest: usize) -> Result<(), String> {
 }
 
 /// What the headers tell of an object.
-fn found(headers: &HeaderMap) -> Option<Found> {
+fn found(headers: &HeaderMap) -> Option<ObjectInfo> {
     let bytes = wire::text(headers, CONTENT_LENGTH)?.parse().ok()?;
     let etag = wire::text(headers, ETAG).map(|etag| etag.trim_matches('"').to_owned());
     // X-Timestamp has the fraction that Last-Modified has not.
@@ -301,7 +302,7 @@ fn found(headers: &HeaderMap) -> Option<Found> {
     let answered = wire::date(headers)?.max(modified);
     let is_segmented = wire::text(headers, HeaderName::from_static("x-static-large-object"))
         .is_some_and(|value| value.eq_ignore_ascii_case("true"));
-    Some(Found { info: ObjectInfo { bytes, etag, modified, answered }, is_segmented })
+    Some(ObjectInfo { bytes, etag, is_segmented, modified, answered })
 }
 
 /// Seconds since 1970 with a fraction of five digits, as Swift writes its times.

@@ -19,6 +19,9 @@ use crate::{Body, Error, ObjectInfo, StoreExt};
 /// Segments deleted at once.
 const DELETES_AT_ONCE: usize = 8;
 
+/// Segments looked at at once.
+const LOOKS_AT_ONCE: usize = 8;
+
 /// Digits of an upload's id (hexadecimal) and of a segment's number (decimal).
 const ID_DIGITS: usize = 16;
 const NUMBER_DIGITS: usize = 8;
@@ -36,6 +39,12 @@ struct Entry {
 struct StoredEntry {
     /// `/container/object`; missing for inline data.
     name: Option<String>,
+    /// The segment's ETag when the manifest was made.
+    #[serde(default)]
+    hash: Option<String>,
+    /// The segment's length.
+    #[serde(default)]
+    bytes: Option<u64>,
 }
 
 /// The verdict that stands in the body when Swift answered early to keep the connection alive.
@@ -159,8 +168,8 @@ impl Swift {
             let fault = match self.send_manifest(&token, container, name, &entries, &etag).await {
                 // A lost answer may have been a yes.
                 Ok(()) | Err(Fault::Network(_)) => match self.find(container, name).await {
-                    Ok(found) => match difference(bytes, &etag, &found.info) {
-                        None => return Ok(found.info),
+                    Ok(found) => match difference(bytes, &etag, &found) {
+                        None => return Ok(found),
                         Some(fault) => fault,
                     },
                     Err(Error::NotFound { .. }) => missing(&etag),
@@ -212,24 +221,51 @@ impl Swift {
             Ok(_) | Err(Error::NotFound { .. }) => return Ok(Vec::new()),
             Err(error) => return Err(error),
         }
+        let entries = match self.entries_of(container, name).await {
+            Err(Error::NotFound { .. }) => return Ok(Vec::new()),
+            other => other?,
+        };
+        let prefix = format!("/{}/", self.settings().segments_container);
+        let names = entries.iter().filter_map(|entry| entry.name.as_deref()?.strip_prefix(&prefix));
+        Ok(names.filter(|segment| is_segment_of(segment, container, name)).map(str::to_owned).collect())
+    }
+
+    /// The manifest of an object in segments.
+    async fn entries_of(&self, container: &str, name: &str) -> Result<Vec<StoredEntry>, Error> {
         let object = format!("{container}/{name}");
         let mut tries = self.tries("read the manifest of", object.clone());
         let page = self
             .exchange_all(&mut tries, |token| {
                 self.request(Method::GET, token, container, Some(name)).query(&[("multipart-manifest", "get")])
             })
-            .await;
-        let page = match page {
-            Err(Error::NotFound { .. }) => return Ok(Vec::new()),
-            other => other?,
-        };
-        let entries: Vec<StoredEntry> = serde_json::from_slice(&page).map_err(|error| Error::Protocol {
+            .await?;
+        serde_json::from_slice(&page).map_err(|error| Error::Protocol {
             operation: format!("read the manifest of {object}"),
             reason: format!("it is no list of segments in JSON: {error}"),
-        })?;
-        let prefix = format!("/{}/", self.settings().segments_container);
-        let names = entries.iter().filter_map(|entry| entry.name.as_deref()?.strip_prefix(&prefix));
-        Ok(names.filter(|segment| is_segment_of(segment, container, name)).map(str::to_owned).collect())
+        })
+    }
+
+    /// Whether every segment of `container/name` is there, as it was when the manifest was made; a HEAD of the whole tells
+    /// of the manifest alone.
+    pub(super) async fn look_at_segments(&self, container: &str, name: &str) -> Result<(), Error> {
+        let entries = self.entries_of(container, name).await?;
+        let looks = stream::iter(entries).map(|entry| async move {
+            let place = entry.name.as_deref().and_then(|path| path.strip_prefix('/')?.split_once('/'));
+            let Some((container, segment)) = place else { return Ok(()) };
+            let found = self.find(container, segment).await?;
+            let differs = |what, declared: String, actual: String| {
+                let operation = format!("find the segment {container}/{segment}");
+                Err(Error::Mismatch { operation, what, declared, actual })
+            };
+            match (entry.bytes, entry.hash, found.etag) {
+                (Some(bytes), ..) if bytes != found.bytes => {
+                    differs("length", bytes.to_string(), found.bytes.to_string())
+                }
+                (_, Some(hash), Some(etag)) if hash != etag => differs("ETag", hash, etag),
+                _ => Ok(()),
+            }
+        });
+        looks.buffer_unordered(LOOKS_AT_ONCE).try_collect().await
     }
 
     /// All segments that uploads of `container/name` have left, as far as the listing knows: those of an upload that was

@@ -106,8 +106,8 @@ impl Swift {
         loop {
             self.upload_piece(call.clone(), piece).await?;
             let fault = match self.find(&piece.container, &piece.name).await {
-                Ok(found) => match piece.difference(&found.info) {
-                    None => return Ok(found.info),
+                Ok(found) => match piece.difference(&found) {
+                    None => return Ok(found),
                     Some(fault) => fault,
                 },
                 Err(Error::NotFound { .. }) => missing(&piece.etag),
@@ -127,7 +127,7 @@ impl Swift {
                 // Perhaps only the answer was lost; or the token was refused, and the connection closed before the
                 // refusal could be read.
                 match self.look(&token, &piece.container, &piece.name).await {
-                    Ok(found) if piece.difference(&found.info).is_none() => return Ok(()),
+                    Ok(found) if piece.difference(&found).is_none() => return Ok(()),
                     Err(refused) if refused.is_unauthorized() => fault = refused,
                     _ => {}
                 }

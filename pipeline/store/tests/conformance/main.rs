@@ -117,6 +117,7 @@ conformance! {
         objects::deleting_takes_the_named_object_alone
         objects::ages_are_told_by_one_clock
         objects::comforts_keep_their_word
+        objects::what_lies_in_a_file_is_the_object_itself
         objects::strange_names_are_just_names
         objects::names_that_nobody_can_hold_are_refused
         uploads::a_body_of_another_length_is_refused_and_the_old_object_stays
@@ -143,5 +144,6 @@ conformance! {
         segments::segments_of_a_killed_upload_go_with_the_next_one
         segments::a_failed_upload_leaves_no_segments_behind
         segments::strange_names_have_segments_too
+        segments::a_segment_that_is_missing_or_another_is_found_without_reading
     ]
 }

@@ -271,3 +271,17 @@ pub(crate) async fn names_that_nobody_can_hold_are_refused(bench: Bench) {
     }
     assert_eq!(store.list_all(container, "").await.unwrap().len(), 1, "nothing has changed");
 }
+
+pub(crate) async fn what_lies_in_a_file_is_the_object_itself(bench: Bench) {
+    let Bench { store, container, .. } = &bench;
+    store.put_bytes(container, "d/a", Bytes::from_static(b"content")).await.unwrap();
+    if let Some(file) = store.file(container, "d/a") {
+        assert_eq!(std::fs::read(file).unwrap(), b"content");
+        // Names that the store refuses are not made to paths either.
+        assert_eq!(store.file(container, "../a"), None);
+    }
+    let (seen, plain) = (store.head_with_segments(container, "d/a").await.unwrap(), store.head(container, "d/a").await);
+    assert_eq!((seen.bytes, seen.etag.clone(), seen.is_segmented), (7, plain.unwrap().etag, false));
+    let missing = store.head_with_segments(container, "d/b").await;
+    assert!(matches!(missing, Err(Error::NotFound { .. })), "{missing:?}");
+}

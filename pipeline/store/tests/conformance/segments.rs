@@ -184,3 +184,32 @@ pub(crate) async fn strange_names_have_segments_too(bench: Bench) {
     let large = store.put_bytes(container, &long, noise(2 * MIB)).await;
     assert!(matches!(large, Err(Error::InvalidName { .. })), "{large:?}");
 }
+
+pub(crate) async fn a_segment_that_is_missing_or_another_is_found_without_reading(bench: Bench) {
+    let Bench { store, container, .. } = &bench;
+    let put = store.put_bytes(container, "large", noise(2 * MIB + 5)).await.unwrap();
+    let look = async || store.head_with_segments(container, "large").await;
+    let seen = look().await.unwrap();
+    assert_eq!((seen.bytes, seen.etag, seen.is_segmented), (put.bytes, put.etag, true));
+    let (segments, into) = (segments(&bench).await, segments_container(&bench));
+    let second = store.get_bytes(into, &segments[1], 2 << 20).await.unwrap();
+
+    for other in [noise(MIB - 1), noise(MIB + 1).slice(1..)] {
+        store.put_bytes(into, &segments[1], other).await.unwrap();
+        let found = look().await;
+        assert!(
+            matches!(&found, Err(Error::Mismatch { operation, .. }) if operation.contains(&segments[1])),
+            "{found:?}"
+        );
+    }
+    store.delete(into, &segments[1]).await.unwrap();
+    let found = look().await;
+    assert!(matches!(&found, Err(Error::NotFound { object, .. }) if object.ends_with(&segments[1])), "{found:?}");
+    // The object itself looks as before.
+    assert_eq!(store.head(container, "large").await.unwrap().bytes, seen.bytes);
+    store.put_bytes(into, &segments[1], second).await.unwrap();
+    look().await.unwrap();
+
+    store.put_bytes(container, "small", noise(MIB)).await.unwrap();
+    assert!(!store.head_with_segments(container, "small").await.unwrap().is_segmented);
+}
