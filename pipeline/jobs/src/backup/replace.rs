@@ -1,10 +1,9 @@
 //! Replacing a sealed night: only where every database in it has another night to be restored from, since from the moment
 //! its seal goes until the new one stands there is nothing here.
 
-use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
-use archive::{BackupManifest, ContainerPattern, Loaded, names};
+use archive::{BackupManifest, ContainerPattern, Loaded, names, nights};
 use store::{Store, StoreExt};
 
 use crate::{Error, Kind};
@@ -17,7 +16,9 @@ pub(super) async fn permit(
 ) -> Result<String, Error> {
     let night = &sealed.document;
     let mut alone = night.databases.clone();
-    for container in others(&night.container, pattern, store).await? {
+    // Backups with other labels are nights as well.
+    let all = nights(store, &pattern.clone().labelled(None)).await?;
+    for (_, container) in all.into_iter().filter(|(_, other)| *other != night.container) {
         if alone.is_empty() {
             break;
         }
@@ -31,21 +32,6 @@ pub(super) async fn permit(
     let message = format!("{} is the last good night of {}, so it is not replaced", night.container, alone.join(", "));
     Err(Error::new(Kind::Failed, message)
         .hint("make another one first, such as one more of today with --label; then this one can be replaced"))
-}
-
-/// The other containers that may hold nights, the newest first.
-async fn others(container: &str, pattern: &ContainerPattern, store: &dyn Store) -> Result<Vec<String>, Error> {
-    let mut nights = Vec::new();
-    let mut after: Option<String> = None;
-    loop {
-        let page = store.list_containers("", after.as_deref()).await?;
-        let Some(last) = page.last() else { break };
-        after = Some(last.name.clone());
-        let named = page.into_iter().filter(|entry| entry.name != container);
-        nights.extend(named.filter_map(|entry| Some((pattern.day_of(&entry.name)?, entry.name))));
-    }
-    nights.sort_unstable_by_key(|(day, _)| Reverse(*day));
-    Ok(nights.into_iter().map(|(_, name)| name).collect())
 }
 
 /// The manifest of a night of the same source, if everything that it names is listed with its length.
