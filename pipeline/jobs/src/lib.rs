@@ -5,12 +5,15 @@
 //! a [`Progress`].
 
 pub mod backup;
+mod batches;
+mod blocking;
 mod clocks;
 pub mod dump;
 mod error;
 mod identity;
 mod inspect;
 mod interrupt;
+mod inventory;
 pub mod loaded;
 pub mod lock;
 mod metastore;

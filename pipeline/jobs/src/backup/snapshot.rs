@@ -8,11 +8,11 @@ use archive::manifest::ShardFile;
 use bytes::Bytes;
 use influx::Influx;
 use influx::snapshot::ShardPath;
-use sha2::{Digest, Sha256};
 use store::{Digester, Digests};
 use tokio::sync::mpsc;
-use tsm::tar::{Event, Walker};
+use tsm::tar::Walker;
 
+use crate::inventory::Inventory;
 use crate::spool::Shelf;
 use crate::{Error, Kind};
 
@@ -88,21 +88,18 @@ fn write(
     let mut file = File::create(path).map_err(local)?;
     let mut digester = Digester::new(segment_size);
     let mut walker = Walker::new();
-    let mut inventory = Inventory { folder, files: Vec::new(), hash: Sha256::new(), foreign: None };
+    let mut inventory = Inventory::new(folder);
     while let Some(piece) = queue.blocking_recv() {
         file.write_all(&piece).map_err(local)?;
         digester.update(&piece);
         walker.feed(&piece, |event| inventory.take(&event)).map_err(not_whole)?;
     }
     walker.finish().map_err(not_whole)?;
-    if let Some(name) = inventory.foreign {
-        return Err(Fault::Broken(Error::new(
-            Kind::Failed,
-            format!("the server sent {name:?}, which does not belong into {}", inventory.folder),
-        )));
-    }
-    let tsm_files = inventory.files.iter().filter(|file| file.name.ends_with(".tsm")).count() as u64;
-    Ok(Snapshot { digests: digester.finish(), files: inventory.files, tsm_files })
+    let files = inventory.finish().map_err(|foreign| {
+        Fault::Broken(Error::new(Kind::Failed, format!("the snapshot is no such shard: {foreign}")))
+    })?;
+    let tsm_files = files.iter().filter(|file| file.name.ends_with(".tsm")).count() as u64;
+    Ok(Snapshot { digests: digester.finish(), files, tsm_files })
 }
 
 fn not_whole(error: tsm::tar::Error) -> Fault {
@@ -112,37 +109,5 @@ fn not_whole(error: tsm::tar::Error) -> Fault {
             Error::new(Kind::Failed, error.to_string())
                 .hint("the server was stopped or the connection was cut; run the same command again"),
         ),
-    }
-}
-
-/// The files of the tar, each with a digest of its own.
-struct Inventory {
-    folder: String,
-    files: Vec<ShardFile>,
-    hash: Sha256,
-    foreign: Option<String>,
-}
-
-impl Inventory {
-    fn take(&mut self, event: &Event<'_>) {
-        match event {
-            Event::Entry(entry) => match entry.name.strip_prefix(&self.folder) {
-                Some(name) if !name.contains('/') => self.files.push(ShardFile {
-                    name: name.to_owned(),
-                    offset: entry.offset,
-                    bytes: entry.bytes,
-                    sha256: String::new(),
-                    inside: None,
-                }),
-                _ => self.foreign = Some(entry.name.clone()),
-            },
-            Event::Data(bytes) => self.hash.update(bytes),
-            Event::End => {
-                let digest = std::mem::take(&mut self.hash).finalize();
-                if let Some(file) = self.files.last_mut() {
-                    file.sha256 = hex::encode(digest);
-                }
-            }
-        }
     }
 }

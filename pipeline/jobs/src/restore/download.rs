@@ -13,10 +13,8 @@ use std::sync::Arc;
 
 use archive::manifest::{ShardRecord, StoredObject};
 use async_trait::async_trait;
-use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt};
 use store::{Download, Store, StoreExt};
-use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::directories::Paths;
@@ -26,13 +24,7 @@ use super::staged::{StagedShard, unpack};
 use super::target::Target;
 use super::{Config, aside};
 use crate::spool::free_bytes;
-use crate::{Error, Event, Kind, Progress, Spool};
-
-/// What is handed over to the disk at once, in bytes: the more, the less often threads must be woken.
-const BATCH_BYTES: usize = 1 << 20;
-
-/// Batches of a download that wait for the disk; with their size this bounds the memory of a shard.
-const BATCHES_AHEAD: usize = 2;
+use crate::{Error, Event, Kind, Progress, Spool, batches};
 
 /// How often a damaged shard is read again with the store looking as well: Swift takes a damaged copy for one away once
 /// it has handed it out to its end, so that the read after that gets another one.
@@ -44,13 +36,6 @@ const DROP_FIRST: &str =
 
 /// Room beyond the files themselves, in bytes: for the indexes that the server builds, and for its work.
 const SPARE_BYTES: u64 = 64 << 20;
-
-/// Pieces of a download that are handed over together.
-#[derive(Debug, Default)]
-struct Batch {
-    pieces: Vec<Bytes>,
-    bytes: usize,
-}
 
 /// What becomes of a shard as soon as it is checked.
 #[async_trait]
@@ -248,7 +233,7 @@ impl Staging {
         stop: &CancellationToken,
     ) -> Result<StagedShard, Error> {
         let stopped = || Error::new(Kind::Failed, "another download has failed");
-        let mut download = match stop.run_until_cancelled(opened).await.ok_or_else(stopped)? {
+        let download = match stop.run_until_cancelled(opened).await.ok_or_else(stopped)? {
             Err(store::Error::NotFound { .. }) => return Err(damaged(&object.name, "it does not exist")),
             other => other?,
         };
@@ -256,27 +241,16 @@ impl Staging {
             let reason = format!("it has {} bytes instead of {}", download.bytes, object.bytes);
             return Err(damaged(&object.name, &reason));
         }
-        let (sender, receiver) = mpsc::channel(BATCHES_AHEAD);
+        let (sender, receiver) = batches::channel();
         let unpacking = {
             let (folder, owner, stays) = (self.folder_of(record), self.owner, self.paths.is_some());
             let expected = format!("{stored}/{}/{}", record.retention_policy, record.shard_id);
             let shard = (object.clone(), record.clone(), expected);
             files::blocking(move || unpack(receiver, shard, folder, owner, stays))
         };
-        let receiving = async move {
-            let mut batch = Batch::default();
-            while let Some(piece) = stop.run_until_cancelled(download.stream.try_next()).await.ok_or_else(stopped)?? {
-                batch.bytes += piece.len();
-                batch.pieces.push(piece);
-                if batch.bytes >= BATCH_BYTES && sender.send(std::mem::take(&mut batch).pieces).await.is_err() {
-                    return Ok(()); // The other side has failed and says why.
-                }
-            }
-            let _ = sender.send(batch.pieces).await;
-            Ok::<(), Error>(())
-        };
+        let receiving = stop.run_until_cancelled(batches::pass_on(download.stream, sender));
         let (received, unpacked) = tokio::join!(receiving, unpacking);
-        received?;
+        received.ok_or_else(stopped)??;
         unpacked
     }
 }

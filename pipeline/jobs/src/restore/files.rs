@@ -6,9 +6,9 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
-use tokio::task::JoinError;
 
-use crate::{Error, Kind};
+use crate::Error;
+pub(super) use crate::blocking::{blocking, joined};
 
 /// Mode of a database's directory where there is none to look at, as InfluxDB makes it.
 const DIRECTORY_MODE: u32 = 0o700;
@@ -140,16 +140,4 @@ pub(super) fn bytes_below(directory: &Path) -> Result<u64, Error> {
         }
     }
     Ok(bytes)
-}
-
-/// Runs file work in a thread of its own.
-pub(super) async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
-) -> Result<T, Error> {
-    joined(tokio::task::spawn_blocking(work).await)
-}
-
-/// What came of such work.
-pub(super) fn joined<T>(ended: Result<Result<T, Error>, JoinError>) -> Result<T, Error> {
-    ended.unwrap_or_else(|error| Err(Error::new(Kind::Failed, format!("work on files broke off: {error}"))))
 }
