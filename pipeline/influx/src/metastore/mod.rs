@@ -7,11 +7,13 @@
 mod frame;
 pub mod merge;
 mod message;
+mod packed;
 
 pub use frame::{Fault, Framed, frame};
 pub use message::{
     ContinuousQuery, Data, Database, Node, Policy, Privilege, Shard, ShardGroup, ShardOwner, Subscription, User,
 };
+pub use packed::Packed;
 
 use prost::Message as _;
 
