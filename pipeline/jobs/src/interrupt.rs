@@ -31,6 +31,11 @@ impl Interrupt {
         self.0.cancel();
     }
 
+    /// Whether the job is asked to end, for work in blocking threads.
+    pub(crate) fn is_requested(&self) -> bool {
+        self.0.is_cancelled()
+    }
+
     /// Waits until the job is asked to end; at once if it has been.
     pub async fn requested(&self) {
         self.0.cancelled().await;

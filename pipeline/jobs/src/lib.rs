@@ -20,6 +20,7 @@ mod metastore;
 mod progress;
 pub mod restore;
 mod spool;
+pub mod verify;
 pub mod wait;
 
 pub use error::{Error, Kind};

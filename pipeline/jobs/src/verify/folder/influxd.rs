@@ -1,0 +1,231 @@
+//! A folder into which `influxd backup` wrote. It has no digests: that its tars come to their ends, and what is in the TSM files,
+//! is all that can be known of it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use archive::verification::Damage;
+use futures_util::StreamExt;
+use influx::metastore::Data;
+
+use super::files::Files;
+use super::legacy::{self, Shard};
+use super::portable::{self, Listed};
+use crate::blocking::blocking;
+use crate::verify::outcome::told;
+use crate::verify::{Extent, Run, Verified};
+use crate::{Error, Event};
+
+/// What to do about a damaged file, unless something better is known.
+const AGAIN: &str = "back it up again while the source still has it";
+
+/// What came of a look at a file.
+#[derive(Debug, Default)]
+pub(super) struct Examined {
+    /// What is wrong with it, and what to do.
+    damage: Option<(String, String)>,
+    metastore: Option<Data>,
+    shard: Option<Shard>,
+}
+
+impl Examined {
+    pub(super) fn metastore(data: Data) -> Examined {
+        Examined { metastore: Some(data), ..Examined::default() }
+    }
+
+    pub(super) fn shard(shard: Option<Shard>, faults: &[String]) -> Examined {
+        let damage = (!faults.is_empty()).then(|| (faults.join("; "), AGAIN.to_owned()));
+        Examined { damage, shard, metastore: None }
+    }
+
+    pub(super) fn damaged(what: impl Into<String>) -> Examined {
+        Examined { damage: Some((what.into(), AGAIN.to_owned())), ..Examined::default() }
+    }
+
+    pub(super) fn hint(mut self, hint: String) -> Examined {
+        self.damage = self.damage.map(|(what, _)| (what, hint));
+        self
+    }
+}
+
+/// A file to look at.
+#[derive(Debug, Clone)]
+enum Piece {
+    Metastore,
+    Shard(u64),
+    PackedMetastore(Option<u64>),
+    PackedShard(Option<Listed>),
+}
+
+impl Run {
+    /// Looks at everything in the folder.
+    pub(in crate::verify) async fn influxd(&self, folder: &Path, note: Option<String>) -> Result<Verified, Error> {
+        let progress = self.progress.as_ref();
+        progress.report(Event::Step(&format!("looking at {}", folder.display())));
+        let listing = folder.to_owned();
+        let (pieces, mut verified) = blocking(move || Arranged::of(&listing)).await?.into_parts();
+        verified.notes.extend(note);
+        verified.notes.push(match self.config.extent {
+            Extent::Quick => "influxd keeps no digests: of these files it was only looked which there are".to_owned(),
+            _ => "influxd keeps no digests: a byte that was changed is found by the checksums in TSM files, and by nothing \
+                  where there are none"
+                .to_owned(),
+        });
+        let quick = self.config.extent == Extent::Quick;
+        let due = pieces.into_iter().filter(|(name, _)| !quick && self.slice.is_none_or(|slice| slice.holds(name)));
+        let looks: Vec<_> = due.map(|(name, piece)| self.piece(folder.join(&name), name, piece)).collect();
+        progress.report(Event::Planned { objects: looks.len() as u64, bytes: 0 });
+        let mut ended = futures_util::stream::iter(looks).buffer_unordered(self.config.parallel.max(1));
+        let (mut metastores, mut shards) = (Vec::new(), BTreeSet::new());
+        while let Some((name, bytes, examined)) = ended.next().await {
+            let examined = match examined {
+                Ok(examined) => examined,
+                Err(error) if error.is_interruption() => return Err(error),
+                Err(error) => {
+                    let hint = error.hint_text().map(|hint| format!(" ({hint})")).unwrap_or_default();
+                    verified.unchecked.push(format!("{name} could not be looked at: {error}{hint}"));
+                    continue;
+                }
+            };
+            verified.objects += 1;
+            verified.bytes += bytes;
+            match examined.damage {
+                None => progress.report(Event::Done { name: &name, bytes }),
+                Some((what, hint)) => {
+                    progress.report(Event::Warning(&format!("{name} is damaged: {what}")));
+                    verified.damages.push(Damage { object: name, what, hint });
+                }
+            }
+            metastores.extend(examined.metastore);
+            shards.extend(examined.shard.map(|shard| (shard.database, shard.id)));
+        }
+        drop(ended);
+        if !quick && self.slice.is_none() {
+            verified.notes.extend(absent(&metastores, &shards));
+        }
+        verified.damages.sort_by(|one, other| one.object.cmp(&other.object));
+        Ok(verified)
+    }
+
+    /// Looks at a file; gives its name back, and its length.
+    async fn piece(&self, path: PathBuf, name: String, piece: Piece) -> (String, u64, Result<Examined, Error>) {
+        let bytes = tokio::fs::metadata(&path).await.map_or(0, |found| found.len());
+        (name, bytes, self.examine(path, piece).await)
+    }
+
+    async fn examine(&self, path: PathBuf, piece: Piece) -> Result<Examined, Error> {
+        let interrupt = self.config.interrupt.clone();
+        // Without digests nothing but a look inside tells anything.
+        let extent = self.config.extent.max(Extent::Deep);
+        match piece {
+            Piece::Metastore => blocking(move || legacy::metastore(&path)).await,
+            Piece::Shard(id) => blocking(move || legacy::shard(&path, id, extent, &interrupt)).await,
+            Piece::PackedMetastore(bytes) => blocking(move || portable::metastore(&path, bytes)).await,
+            Piece::PackedShard(listed) => {
+                // How large one is that no list names is not known before it is unpacked.
+                let bytes = listed.as_ref().map_or(u64::MAX, |listed| listed.bytes);
+                let shelf = self.spool().await?.shelf(bytes).await?;
+                blocking(move || portable::shard(&path, listed.as_ref(), extent, &shelf, &interrupt)).await
+            }
+        }
+    }
+}
+
+/// What is to be looked at in a folder, and what the names of its files tell.
+struct Arranged {
+    pieces: BTreeMap<String, Piece>,
+    damages: Vec<Damage>,
+    notes: Vec<String>,
+    night: String,
+}
+
+impl Arranged {
+    fn of(folder: &Path) -> Result<Arranged, Error> {
+        let files = Files::list(folder).map_err(|error| legacy::unreadable(folder, &error))?;
+        let night = folder.display().to_string();
+        let mut all = Arranged { pieces: BTreeMap::new(), damages: Vec::new(), notes: Vec::new(), night };
+        all.pieces.extend(files.metastores.iter().map(|name| (name.clone(), Piece::Metastore)));
+        all.pieces.extend(files.shards.iter().map(|(name, id)| (name.clone(), Piece::Shard(*id))));
+        for name in &files.pending {
+            all.damage(name, "it is the beginning of a file: influxd backup was ended while it downloaded it");
+        }
+        let (mut listed, mut unreadable): (BTreeMap<String, Piece>, BTreeSet<&str>) = Default::default();
+        for name in &files.manifests {
+            match portable::manifest(&folder.join(name))? {
+                Ok(manifest) => {
+                    listed.insert(manifest.meta.file, Piece::PackedMetastore(Some(manifest.meta.bytes)));
+                    for file in manifest.files.unwrap_or_default() {
+                        listed.insert(file.file.clone(), Piece::PackedShard(Some(file)));
+                    }
+                }
+                Err(what) => {
+                    all.damage(name, &what);
+                    unreadable.insert(name.trim_end_matches(".manifest"));
+                }
+            }
+        }
+        for name in listed.keys().filter(|name| !files.parts.contains_key(*name)) {
+            all.damage(name, "the manifest names it, and it does not exist");
+        }
+        let mut unfinished = BTreeSet::new();
+        for (name, time) in &files.parts {
+            let piece = listed.remove(name);
+            if piece.is_none() && files.manifests.contains(&format!("{time}.manifest")) {
+                if !unreadable.contains(time.as_str()) {
+                    all.notes.push(format!("{name} is not named by the manifest of its set"));
+                }
+            } else if piece.is_none() && unfinished.insert(time) {
+                let manifest = format!("{time}.manifest");
+                all.damage(&manifest, "it does not exist: influxd backup was ended before its end");
+            }
+            let unlisted =
+                if name.ends_with(".meta") { Piece::PackedMetastore(None) } else { Piece::PackedShard(None) };
+            all.pieces.insert(name.clone(), piece.unwrap_or(unlisted));
+        }
+        if files.manifests.len() > 1 {
+            all.notes.push(
+                "there are several sets: influxd restore -portable takes each shard from the newest one alone, also where \
+                 that has only what changed"
+                    .to_owned(),
+            );
+        }
+        if files.metastores.is_empty() && !files.shards.is_empty() {
+            all.notes
+                .push("there is no metastore (meta.00), without which shards are restored by hand only".to_owned());
+        }
+        Ok(all)
+    }
+
+    fn damage(&mut self, object: &str, what: &str) {
+        self.damages.push(Damage { object: object.to_owned(), what: what.to_owned(), hint: AGAIN.to_owned() });
+    }
+
+    fn into_parts(self) -> (BTreeMap<String, Piece>, Verified) {
+        let Arranged { pieces, damages, notes, night } = self;
+        let verified = Verified {
+            night,
+            manifest_sha256: None,
+            objects: 0,
+            bytes: 0,
+            damages,
+            unchecked: Vec::new(),
+            notes,
+            recorded: false,
+        };
+        (pieces, verified)
+    }
+}
+
+/// Shards that a metastore has of the databases that are there, and that are not there themselves: they were empty, or not
+/// asked for, or came later, or a file is missing. Nothing tells which.
+fn absent(metastores: &[Data], shards: &BTreeSet<(String, u64)>) -> Option<String> {
+    let databases: BTreeSet<&String> = shards.iter().map(|(database, _)| database).collect();
+    let mut missing = BTreeSet::new();
+    for database in metastores.iter().flat_map(|data| &data.databases).filter(|it| databases.contains(&it.name)) {
+        let ids: Vec<(u64, &str)> = database.live_shards().map(|shard| (shard.id, shard.policy)).collect();
+        let gone = ids.into_iter().filter(|(id, _)| !shards.contains(&(database.name.clone(), *id)));
+        missing.extend(gone.map(|(id, policy)| format!("{}.{policy}.{id:05}", database.name)));
+    }
+    let missing: Vec<String> = missing.into_iter().collect();
+    (!missing.is_empty()).then(|| format!("the metastore knows shards that are not here: {}", told(&missing)))
+}

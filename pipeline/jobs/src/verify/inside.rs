@@ -1,0 +1,112 @@
+//! What is in the tar of a shard: its TSM files and tombstones.
+
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use tsm::{ReadAt, Section, Tombstones, check};
+
+use super::Extent;
+use crate::blocking::blocking;
+use crate::{Error, Interrupt};
+
+/// What a tombstone is read through, in bytes.
+const BUFFER: usize = 64 << 10;
+
+/// A file in a tar.
+#[derive(Debug, Clone)]
+pub(super) struct Inner {
+    /// The last part of its name.
+    pub(super) name: String,
+    /// Where it begins, in bytes from the start of the tar.
+    pub(super) offset: u64,
+    /// Its length in bytes.
+    pub(super) bytes: u64,
+}
+
+/// Looks into the files of the tar that lies in `path`, each of them to its end or to the first thing that is wrong with
+/// it; tells what is.
+///
+/// # Errors
+///
+/// When the tar cannot be read, or the run is asked to end.
+pub(super) async fn check(
+    path: PathBuf,
+    files: Vec<Inner>,
+    extent: Extent,
+    interrupt: Interrupt,
+) -> Result<Vec<String>, Error> {
+    blocking(move || check_blocking(&path, &files, extent, &interrupt)).await
+}
+
+/// The same in a blocking thread.
+pub(super) fn check_blocking(
+    path: &Path,
+    files: &[Inner],
+    extent: Extent,
+    interrupt: &Interrupt,
+) -> Result<Vec<String>, Error> {
+    let unreadable = |error: &io::Error| Error::io(format!("read {}", path.display()), error);
+    let tar = File::open(path).map_err(|error| unreadable(&error))?;
+    let extent = match extent {
+        Extent::Decode => check::Extent::Decode,
+        Extent::Quick | Extent::Digests | Extent::Deep => check::Extent::Checksums,
+    };
+    let mut faults = Vec::new();
+    for file in files {
+        let section = Section::new(Watched { file: &tar, interrupt }, file.offset, file.bytes);
+        let found = if file.name.ends_with(".tsm") {
+            check::file(&section, extent).map(drop)
+        } else if file.name.ends_with(".tombstone") {
+            let reader = io::BufReader::with_capacity(BUFFER, Sequential { source: section, offset: 0 });
+            Tombstones::read(reader).map(drop)
+        } else {
+            Ok(())
+        };
+        match found {
+            Ok(()) => {}
+            Err(_) if interrupt.is_requested() => return Err(Error::interrupted()),
+            Err(error) if error.is_damage() => faults.push(format!("{}: {error}", file.name)),
+            Err(tsm::Error::Read { source, .. }) => return Err(unreadable(&source)),
+            Err(error) => return Err(unreadable(&io::Error::other(error))),
+        }
+    }
+    Ok(faults)
+}
+
+/// A file that nobody reads on once the run is asked to end.
+#[derive(Debug)]
+struct Watched<'a> {
+    file: &'a File,
+    interrupt: &'a Interrupt,
+}
+
+impl ReadAt for Watched<'_> {
+    fn length(&self) -> io::Result<u64> {
+        self.file.length()
+    }
+
+    fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        if self.interrupt.is_requested() {
+            return Err(io::Error::other("interrupted"));
+        }
+        ReadAt::read_exact_at(self.file, buffer, offset)
+    }
+}
+
+/// A source from its beginning to its end.
+#[derive(Debug)]
+struct Sequential<S> {
+    source: S,
+    offset: u64,
+}
+
+impl<S: ReadAt> io::Read for Sequential<S> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let left = self.source.length()?.saturating_sub(self.offset);
+        let length = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len());
+        self.source.read_exact_at(&mut buffer[..length], self.offset)?;
+        self.offset += length as u64;
+        Ok(length)
+    }
+}

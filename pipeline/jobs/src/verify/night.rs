@@ -1,0 +1,195 @@
+//! One night: its seals, every object that they name, and what to say of what was found.
+
+use archive::manifest::ShardRecord;
+use archive::verification::Damage;
+use archive::{BackupManifest, Loaded, NightState, names, night_state};
+use futures_util::StreamExt;
+use store::ObjectInfo;
+
+use super::expected::{Expected, Held};
+use super::ground::Ground;
+use super::object::Verdict;
+use super::{Run, Target, Verified};
+use crate::{Error, Event, Kind, wait};
+
+/// How often a night is looked at that is replaced every time.
+const TRIES: u32 = 3;
+
+/// What to do where a seal cannot be read.
+const UNREADABLE: &str = "another night may be whole; nothing tells any more what this one must be";
+
+/// The seal of a night, as it was before anything else was looked at.
+pub(super) struct Seal {
+    /// What the store knows of it: it is another one once that changes.
+    info: Option<ObjectInfo>,
+    /// What stands in it; nothing where there is no backup.
+    pub(super) manifest: Option<Loaded<BackupManifest>>,
+    /// Why it cannot be read.
+    fault: Option<String>,
+}
+
+impl Seal {
+    /// As it was read, or why it could not be.
+    pub(super) fn new(info: ObjectInfo, read: Result<Loaded<BackupManifest>, Error>) -> Seal {
+        match read {
+            Ok(manifest) => Seal { info: Some(info), manifest: Some(manifest), fault: None },
+            Err(error) => Seal { info: Some(info), manifest: None, fault: Some(error.to_string()) },
+        }
+    }
+}
+
+/// What came of a look at a night.
+pub(super) enum Looked {
+    At(Box<Verified>),
+    /// Nothing is sealed there.
+    Nothing,
+    /// Another backup has taken its place meanwhile.
+    Replaced,
+}
+
+impl Run {
+    /// Verifies a night of the archive; `None` where nothing is sealed and nothing need be.
+    pub(super) async fn night(&self, target: &Target) -> Result<Option<Verified>, Error> {
+        let container = target.container();
+        let ground = Ground::archive(&self.store, container);
+        for _ in 0..TRIES {
+            let info = ground.find(&names::backup_manifest(container)).await?;
+            let seal = match self.manifest(target).await {
+                Ok(manifest) => Seal { info, manifest, fault: None },
+                Err(error) if error.kind() == Kind::Damage => {
+                    Seal { info, manifest: None, fault: Some(error.to_string()) }
+                }
+                Err(error) => return Err(error),
+            };
+            match self.look(&ground, &seal).await? {
+                Looked::At(verified) => return Ok(Some(*verified)),
+                Looked::Nothing => return Ok(None),
+                Looked::Replaced => {
+                    let text = format!("{container} was replaced while it was verified; it is verified once more");
+                    self.progress.report(Event::Warning(&text));
+                }
+            }
+        }
+        let message = format!("{container} is replaced again and again");
+        Err(Error::new(Kind::Failed, message).hint("run the same command again once its backup has ended"))
+    }
+
+    async fn manifest(&self, target: &Target) -> Result<Option<Loaded<BackupManifest>>, Error> {
+        let (store, progress) = (self.store.as_ref(), self.progress.as_ref());
+        let container = match target {
+            Target::Backup(night) => {
+                let time_zone = self.config.calendar.time_zone;
+                return wait::for_backup(store, night, time_zone, None, progress).await.map(Some);
+            }
+            Target::Any(container) => container,
+        };
+        Ok(match night_state(store, container).await? {
+            NightState::Ready(loaded) => Some(*loaded),
+            NightState::Failed(error) => {
+                progress.report(Event::Warning(&format!("there is no backup in {container}: {error}")));
+                None
+            }
+            NightState::BackingUp(_) | NightState::Absent => None,
+        })
+    }
+
+    /// Looks at everything that the seals of a night name.
+    pub(super) async fn look(&self, ground: &Ground, seal: &Seal) -> Result<Looked, Error> {
+        let (night, started, progress) = (&ground.night, self.instant(), self.progress.as_ref());
+        let manifest = seal.manifest.as_ref();
+        progress.report(Event::Step(&format!("looking at {night}")));
+        let all = self.expected(ground, manifest.map(|loaded| &loaded.document)).await?;
+        let is_empty = all.objects.is_empty() && all.damages.is_empty() && all.unchecked.is_empty();
+        if manifest.is_none() && seal.fault.is_none() && is_empty {
+            return Ok(Looked::Nothing);
+        }
+        let mut verified = Verified {
+            night: ground.shown(),
+            manifest_sha256: manifest.map(|loaded| loaded.sha256.clone()),
+            objects: 0,
+            bytes: 0,
+            damages: Vec::new(),
+            unchecked: all.unchecked,
+            notes: all.notes,
+            recorded: false,
+        };
+        if manifest.is_none() && seal.fault.is_none() {
+            verified.notes.push("there is no backup, only dumps".to_owned());
+        }
+        let unreadable = seal.fault.iter().map(|fault| (names::backup_manifest(night), fault.clone()));
+        for (object, what) in unreadable.chain(all.damages) {
+            progress.report(Event::Warning(&format!("{object} is damaged: {what}")));
+            verified.damages.push(Damage { object, what, hint: UNREADABLE.to_owned() });
+        }
+        let bytes = all.objects.iter().map(Expected::bytes).fold(0, u64::saturating_add);
+        progress.report(Event::Planned { objects: all.objects.len() as u64, bytes });
+
+        let mut damaged: Vec<(Expected, String)> = Vec::new();
+        // Collected first, so that the closure's borrows need not hold for every lifetime.
+        let looks: Vec<_> = all
+            .objects
+            .into_iter()
+            .map(|expected| async move {
+                let verdict = self.object(ground, &expected).await;
+                (expected, verdict)
+            })
+            .collect();
+        let mut ended = futures_util::stream::iter(looks).buffer_unordered(self.config.parallel.max(1));
+        while let Some((expected, verdict)) = ended.next().await {
+            let (name, size) = (expected.name.clone(), expected.bytes());
+            let verdict = verdict?;
+            if !matches!(verdict, Verdict::Unchecked { .. }) {
+                verified.objects += 1;
+                verified.bytes = verified.bytes.saturating_add(size);
+            }
+            match verdict {
+                Verdict::Whole => progress.report(Event::Done { name: &name, bytes: size }),
+                Verdict::Mended(note) => {
+                    progress.report(Event::Warning(&format!("{name}: {note}")));
+                    verified.notes.push(format!("{name}: {note}"));
+                }
+                Verdict::Damaged(what) => {
+                    if !matches!(expected.held, Held::Dump { .. }) && self.is_replaced(ground, seal).await? {
+                        return Ok(Looked::Replaced);
+                    }
+                    progress.report(Event::Warning(&format!("{name} is damaged: {what}")));
+                    damaged.push((expected, what));
+                }
+                Verdict::Unchecked { why, is_passing } => {
+                    let line = format!("{name} could not be looked at: {why}");
+                    progress.report(Event::Warning(&line));
+                    verified.unchecked.push(line);
+                    // A store that does not answer at all is not asked for everything else.
+                    let answer = ground.find(&names::backup_manifest(night)).await;
+                    if let Some(error) = answer.err().filter(|_| is_passing) {
+                        if damaged.is_empty() {
+                            return Err(error.into());
+                        }
+                        verified.unchecked.push(format!("what comes after that was not looked at: {error}"));
+                        break;
+                    }
+                }
+            }
+        }
+        drop(ended);
+        let shards: Vec<(&str, &ShardRecord)> = damaged.iter().filter_map(|(expected, _)| expected.shard()).collect();
+        let elsewhere = match manifest {
+            Some(loaded) if !shards.is_empty() => self.elsewhere(ground, &loaded.document, &shards).await,
+            _ => Default::default(),
+        };
+        for (expected, what) in damaged {
+            let hint = self.hint(ground, &expected, elsewhere.get(&expected.name));
+            verified.damages.push(Damage { object: expected.name, what, hint });
+        }
+        verified.damages.sort_by(|one, other| one.object.cmp(&other.object));
+        self.record(ground, &mut verified, started).await;
+        Ok(Looked::At(Box::new(verified)))
+    }
+
+    /// Whether the night has another seal by now, or none.
+    async fn is_replaced(&self, ground: &Ground, seal: &Seal) -> Result<bool, Error> {
+        let known = |info: &ObjectInfo| (info.bytes, info.etag.clone(), info.modified);
+        let now = ground.find(&names::backup_manifest(&ground.night)).await?;
+        Ok(now.as_ref().map(known) != seal.info.as_ref().map(known))
+    }
+}

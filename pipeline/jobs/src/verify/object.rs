@@ -1,0 +1,303 @@
+//! One object: asked for, read, or looked into.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use archive::manifest::{ShardFile, ShardRecord};
+use influx::metastore::Framed;
+use store::{Download, ObjectInfo, StoreExt};
+
+use super::expected::{Expected, Held, Print};
+use super::ground::Ground;
+use super::inside::{self, Inner};
+use super::reading::{self, Seen, Wanted};
+use super::{Extent, Run};
+use crate::spool::Shelf;
+use crate::{Error, Event};
+
+/// How often a damaged object is read again with the store looking as well: Swift takes a damaged copy for one away once
+/// it has handed it out to its end, so that the read after that gets another one.
+const LOOKS: u32 = 2;
+
+/// How often a dump is looked at that is replaced every time.
+const TRIES: u32 = 3;
+
+/// What is to be said of an object.
+#[derive(Debug)]
+pub(super) enum Verdict {
+    Whole,
+    /// It is whole, and there is something to tell.
+    Mended(String),
+    /// What is wrong with it.
+    Damaged(String),
+    /// Nothing is known of it.
+    Unchecked {
+        why: String,
+        /// Whether it might go well later.
+        is_passing: bool,
+    },
+}
+
+/// Something that keeps an object from being whole, and whether reading it again may help.
+struct Fault {
+    what: String,
+    is_in_bytes: bool,
+}
+
+impl Fault {
+    fn of_bytes(what: impl Into<String>) -> Fault {
+        Fault { what: what.into(), is_in_bytes: true }
+    }
+
+    fn within(what: impl Into<String>) -> Fault {
+        Fault { what: what.into(), is_in_bytes: false }
+    }
+}
+
+impl Run {
+    /// Looks at an object as closely as was asked for.
+    ///
+    /// # Errors
+    ///
+    /// When the run is asked to end; everything else is a verdict.
+    pub(super) async fn object(&self, ground: &Ground, expected: &Expected) -> Result<Verdict, Error> {
+        let mut expected = expected.clone();
+        for _ in 0..TRIES {
+            let verdict = self.verdict(ground, &expected).await;
+            let (Ok(Verdict::Damaged(_)), Held::Dump { file, .. }) = (&verdict, &expected.held) else {
+                return judged(verdict);
+            };
+            // Dumps are replaced while nights stay.
+            match self.dump(ground, file).await {
+                Ok(Some(now)) if now.prints == expected.prints => return verdict,
+                Ok(Some(now)) => expected = now,
+                Ok(None) => return Ok(Verdict::Mended("it was removed meanwhile".to_owned())),
+                Err(error) => return judged(Err(error)),
+            }
+        }
+        Ok(Verdict::Unchecked { why: "it is replaced again and again".to_owned(), is_passing: false })
+    }
+
+    async fn verdict(&self, ground: &Ground, expected: &Expected) -> Result<Verdict, Error> {
+        if self.config.extent == Extent::Quick {
+            let name = ground.name(&expected.name);
+            let found = ground.store.head_with_segments(&ground.container, name).await;
+            return match found.map_err(|error| fault_of(error, &ground.container, name)) {
+                Ok(info) => Ok(compare(&info, &expected.prints).map_or(Verdict::Whole, Verdict::Damaged)),
+                Err(fault) => fault.map(|fault| self.absent(expected, fault)),
+            };
+        }
+        let Err(first) = self.read(ground, expected, true).await? else { return Ok(Verdict::Whole) };
+        if !first.is_in_bytes {
+            return Ok(self.absent(expected, first));
+        }
+        // A folder has one copy only, but then it is told which file it is.
+        let looks = if self.file(ground, expected).is_some() { 1 } else { LOOKS };
+        let mut what = first.what.clone();
+        for _ in 0..looks {
+            let text = format!("{} is damaged: {}; reading it again", expected.name, first.what);
+            self.progress.report(Event::Warning(&text));
+            match self.read(ground, expected, false).await? {
+                Ok(()) => return Ok(Verdict::Mended(format!("it came damaged once ({}), and then whole", first.what))),
+                Err(again) => what = again.what,
+            }
+        }
+        Ok(self.absent(expected, Fault::of_bytes(what)))
+    }
+
+    /// What to say of a fault: a dump that may be the old one or the new one may be none, where one of them is empty.
+    fn absent(&self, expected: &Expected, fault: Fault) -> Verdict {
+        let may_be_absent =
+            matches!(expected.held, Held::Dump { .. }) && expected.prints.iter().any(|it| it.bytes == 0);
+        if may_be_absent && fault.what == ABSENT { Verdict::Whole } else { Verdict::Damaged(fault.what) }
+    }
+
+    /// Reads the object once; at first in the way that is easiest for the store.
+    async fn read(&self, ground: &Ground, expected: &Expected, at_first: bool) -> Result<Result<(), Fault>, Error> {
+        let (container, name) = (&ground.container, ground.name(&expected.name));
+        let opened = match at_first {
+            true => ground.store.get_unchecked(container, name).await,
+            false => ground.store.get(container, name, None).await,
+        };
+        let download = match opened {
+            Ok(download) => download,
+            Err(error) => return self.broken(ground, expected, error).await,
+        };
+        if !expected.prints.iter().any(|print| print.bytes == download.bytes) {
+            return Ok(Err(Fault::of_bytes(length(download.bytes, &expected.prints))));
+        }
+        // Which of its files is damaged is worth knowing only when something is.
+        let is_deep = self.config.extent >= Extent::Deep;
+        let tar = expected.shard().filter(|_| is_deep || !at_first).map(|(_, shard)| folder(shard));
+        let shelf = match (expected.shard(), self.file(ground, expected)) {
+            (Some(_), None) if is_deep => Some(Arc::new(self.spool().await?.shelf(expected.bytes()).await?)),
+            _ => None,
+        };
+        let seen = match self.receive(download, tar, shelf.clone()).await {
+            Ok(seen) => seen,
+            Err(reading::Error::Store(error)) => return self.broken(ground, expected, error).await,
+            Err(reading::Error::Here(error)) => return Err(error),
+        };
+        if !expected.prints.iter().any(|print| print.sha256 == seen.sha256) {
+            let mut what = "its SHA-256 is not that of the manifest".to_owned();
+            if let Some((_, shard)) = expected.shard() {
+                what.push_str(&differing(&seen, shard));
+            }
+            return Ok(Err(Fault::of_bytes(what)));
+        }
+        if !is_deep {
+            return Ok(Ok(()));
+        }
+        match &expected.held {
+            Held::Metastore => self.metastore(ground, expected).await,
+            Held::Shard(shard) => {
+                let lying = shelf.as_ref().map(|shelf| shelf.file(TAR)).or_else(|| self.file(ground, expected));
+                self.shard(&seen, shard, lying).await
+            }
+            Held::Dump { .. } => Ok(Ok(())),
+        }
+    }
+
+    async fn receive(
+        &self,
+        download: Download,
+        tar: Option<String>,
+        shelf: Option<Arc<Shelf>>,
+    ) -> Result<Seen, reading::Error> {
+        let keep = shelf.map(|shelf| (shelf.file(TAR), shelf));
+        reading::read(download, Wanted { tar, keep }, self.config.interrupt.clone()).await
+    }
+
+    /// The file in which the object lies, where it lies in one.
+    fn file(&self, ground: &Ground, expected: &Expected) -> Option<PathBuf> {
+        ground.store.file(&ground.container, ground.name(&expected.name))
+    }
+
+    /// What it means that the store does not hand an object out. Where it has segments, one of them may be missing.
+    async fn broken(
+        &self,
+        ground: &Ground,
+        expected: &Expected,
+        error: store::Error,
+    ) -> Result<Result<(), Fault>, Error> {
+        let name = ground.name(&expected.name);
+        let error = match fault_of(error, &ground.container, name) {
+            Ok(fault) => return Ok(Err(fault)),
+            Err(error) => error,
+        };
+        match ground.store.head_with_segments(&ground.container, name).await {
+            Ok(_) => Err(error),
+            Err(found) => fault_of(found, &ground.container, name).map_or(Err(error), |fault| Ok(Err(fault))),
+        }
+    }
+
+    /// A metastore can be read, which its digest does not say.
+    async fn metastore(&self, ground: &Ground, expected: &Expected) -> Result<Result<(), Fault>, Error> {
+        let name = ground.name(&expected.name);
+        let bytes = ground.store.get_bytes(&ground.container, name, expected.bytes()).await?;
+        Ok(Framed::decode(bytes).map(drop).map_err(|fault| Fault::within(fault.to_string())))
+    }
+
+    /// The files of a shard are those of the manifest, and whole.
+    async fn shard(
+        &self,
+        seen: &Seen,
+        shard: &ShardRecord,
+        lying: Option<PathBuf>,
+    ) -> Result<Result<(), Fault>, Error> {
+        let (Some(Ok(files)), Some(lying)) = (&seen.files, lying) else {
+            let why = seen.files.as_ref().and_then(|files| files.as_ref().err());
+            return Ok(Err(Fault::within(why.map_or("it was not looked into", String::as_str))));
+        };
+        if let Some(name) = different(files, shard).first() {
+            let what = format!("the manifest has another digest of {name} than its own of the whole says");
+            return Ok(Err(Fault::within(what)));
+        }
+        let inner = files.iter().map(|file| {
+            let ShardFile { name, offset, bytes, .. } = file;
+            Inner { name: name.clone(), offset: *offset, bytes: *bytes }
+        });
+        let inner = inner.collect();
+        let faults = inside::check(lying, inner, self.config.extent, self.config.interrupt.clone()).await?;
+        Ok(if faults.is_empty() { Ok(()) } else { Err(Fault::within(faults.join("; "))) })
+    }
+}
+
+/// What is not there.
+const ABSENT: &str = "it does not exist";
+
+/// The name of a tar in the spool.
+const TAR: &str = "shard.tar";
+
+/// The folder in which the files of a shard lie in its tar.
+fn folder(shard: &ShardRecord) -> String {
+    format!("{}/{}/{}/", shard.database, shard.retention_policy, shard.shard_id)
+}
+
+/// An error is what is known of an object: nothing, unless the run is to end.
+fn judged(verdict: Result<Verdict, Error>) -> Result<Verdict, Error> {
+    match verdict {
+        Err(error) if error.is_interruption() => Err(error),
+        Err(error) => {
+            let hint = error.hint_text().map(|hint| format!(" ({hint})")).unwrap_or_default();
+            let is_passing = error.kind() == crate::Kind::Passing;
+            Ok(Verdict::Unchecked { why: format!("{error}{hint}"), is_passing })
+        }
+        verdict => verdict,
+    }
+}
+
+/// What of a store's error is the object's fault.
+fn fault_of(error: store::Error, container: &str, name: &str) -> Result<Fault, Error> {
+    match error {
+        store::Error::NotFound { object, .. } if object == format!("{container}/{name}") => Ok(Fault::of_bytes(ABSENT)),
+        store::Error::NotFound { object, .. } if object == container => Ok(Fault::of_bytes(ABSENT)),
+        store::Error::NotFound { object, .. } => Ok(Fault::of_bytes(format!("its segment {object} does not exist"))),
+        store::Error::Mismatch { .. } | store::Error::Changed { .. } => Ok(Fault::of_bytes(error.to_string())),
+        error => Err(error.into()),
+    }
+}
+
+/// How what the store knows of an object differs from what it must be.
+fn compare(info: &ObjectInfo, prints: &[Print]) -> Option<String> {
+    let of_length = || prints.iter().filter(|print| print.bytes == info.bytes);
+    if of_length().next().is_none() {
+        return Some(length(info.bytes, prints));
+    }
+    // The ETag of an object in segments tells how it was cut, too.
+    let etag = info.etag.as_ref().filter(|_| !info.is_segmented)?;
+    let is_known = of_length().any(|print| print.md5 == *etag);
+    (!is_known).then(|| "its ETag is not the MD5 of the manifest".to_owned())
+}
+
+fn length(bytes: u64, prints: &[Print]) -> String {
+    let right: Vec<String> = prints.iter().map(|print| print.bytes.to_string()).collect();
+    format!("it has {bytes} bytes instead of {}", right.join(" or "))
+}
+
+/// Which files of a shard are not what the manifest says, after its digest was not.
+fn differing(seen: &Seen, shard: &ShardRecord) -> String {
+    match &seen.files {
+        None => String::new(),
+        Some(Err(fault)) => format!("; {fault}"),
+        Some(Ok(files)) => {
+            let names = different(files, shard);
+            if names.is_empty() {
+                "; its files are, so it is what lies between them".to_owned()
+            } else {
+                format!("; it is in {}", names.join(", "))
+            }
+        }
+    }
+}
+
+/// The names of the files that are not as in the manifest.
+fn different(files: &[ShardFile], shard: &ShardRecord) -> Vec<String> {
+    let same = |one: &ShardFile, other: &ShardFile| {
+        (&one.name, one.offset, one.bytes, &one.sha256) == (&other.name, other.offset, other.bytes, &other.sha256)
+    };
+    let is_in = |file: &ShardFile, others: &[ShardFile]| others.iter().any(|other| same(file, other));
+    let changed = shard.files.iter().filter(|file| !is_in(file, files));
+    let unknown = files.iter().filter(|file| !shard.files.iter().any(|known| known.name == file.name));
+    changed.chain(unknown).map(|file| file.name.clone()).collect()
+}

@@ -1,0 +1,118 @@
+//! What a verification has found.
+
+use std::time::Duration;
+
+use archive::Slice;
+use archive::verification::Damage;
+use serde::Serialize;
+
+use super::Extent;
+
+/// So many names are told of many.
+const TOLD: usize = 5;
+
+/// Names for a person, who is not told all where there are many.
+pub(super) fn told(names: &[String]) -> String {
+    let shown = names.get(..TOLD).unwrap_or(names).join(", ");
+    match names.len().saturating_sub(TOLD) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
+}
+
+/// What was found. Printed with `--json`: members are added, never changed.
+#[derive(Debug, Clone, Serialize)]
+pub struct Outcome {
+    /// How closely it was looked.
+    pub extent: Extent,
+    /// The part of the nights that was looked at; `null` for all of them.
+    pub slice: Option<Slice>,
+    /// The nights.
+    pub nights: Vec<Verified>,
+    /// Objects that were looked at.
+    pub objects: u64,
+    /// Bytes of them.
+    pub bytes: u64,
+    /// How long it took, in seconds.
+    pub seconds: f64,
+    /// What is damaged, what could not be looked at, and the nights that could not be verified: a line each.
+    pub failures: Vec<String>,
+}
+
+/// What was found in one night.
+#[derive(Debug, Clone, Serialize)]
+pub struct Verified {
+    /// Its container, or the folder.
+    pub night: String,
+    /// SHA-256 of its manifest; `null` where there is none that can be read.
+    pub manifest_sha256: Option<String>,
+    /// Objects that were looked at.
+    pub objects: u64,
+    /// Bytes of them.
+    pub bytes: u64,
+    /// What is damaged.
+    pub damages: Vec<Damage>,
+    /// What could not be looked at, and why.
+    pub unchecked: Vec<String>,
+    /// What a person should know, though nothing is damaged by it.
+    pub notes: Vec<String>,
+    /// Whether it was written down beside the seal that it was verified.
+    pub recorded: bool,
+}
+
+impl Outcome {
+    pub(super) fn new(extent: Extent, slice: Option<Slice>) -> Outcome {
+        Outcome { extent, slice, nights: Vec::new(), objects: 0, bytes: 0, seconds: 0.0, failures: Vec::new() }
+    }
+
+    /// With its sums. What is damaged comes before everything else that went wrong.
+    pub(super) fn finished(mut self, took: Duration) -> Outcome {
+        self.objects = self.nights.iter().map(|night| night.objects).sum();
+        self.bytes = self.nights.iter().map(|night| night.bytes).sum();
+        self.seconds = took.as_secs_f64();
+        let damages = self.nights.iter().flat_map(|night| &night.damages);
+        let damages = damages.map(|Damage { object, what, hint }| format!("{object} is damaged: {what} ({hint})"));
+        let unchecked = self.nights.iter().flat_map(|night| &night.unchecked).cloned();
+        self.failures = damages.chain(unchecked).chain(self.failures).collect();
+        self
+    }
+
+    /// Whether anything is damaged.
+    #[must_use]
+    pub fn is_damaged(&self) -> bool {
+        self.nights.iter().any(|night| !night.damages.is_empty())
+    }
+
+    /// A few lines for the morning mail.
+    #[must_use]
+    pub fn summary(&self) -> String {
+        let mut text: String = self.nights.iter().map(|night| format!("{}\n", night.summary())).collect();
+        let Outcome { objects, bytes, seconds, .. } = self;
+        let how = match self.extent {
+            Extent::Quick => "asked for",
+            Extent::Digests => "read and compared with their digests",
+            Extent::Deep => "read, and looked into",
+            Extent::Decode => "read, looked into, and decoded",
+        };
+        let part = self.slice.map(|slice| format!(", {slice}")).unwrap_or_default();
+        text.push_str(&format!("{objects} objects, {bytes} bytes {how}{part} in {seconds:.1} s"));
+        for night in &self.nights {
+            night.notes.iter().for_each(|note| text.push_str(&format!("\nnote: {}: {note}", night.night)));
+        }
+        self.failures.iter().for_each(|line| text.push_str(&format!("\nwrong: {line}")));
+        text
+    }
+}
+
+impl Verified {
+    fn summary(&self) -> String {
+        let Verified { night, objects, bytes, damages, unchecked, .. } = self;
+        let end = match (damages.len(), unchecked.len()) {
+            (0, 0) => "whole".to_owned(),
+            (damaged, 0) => format!("{damaged} damaged"),
+            (0, unchecked) => format!("{unchecked} could not be looked at"),
+            (damaged, unchecked) => format!("{damaged} damaged, {unchecked} could not be looked at"),
+        };
+        format!("{night}: {objects} objects, {bytes} bytes: {end}")
+    }
+}
