@@ -1,7 +1,7 @@
 //! The configuration file: TOML whose keys are the names of the options, with `_` for `-`.
 //!
 //! What all programs share stands at the top; what one program alone understands, or shall see otherwise than the
-//! rest, stands in its table: `[backup]`, `[restore]`, `[dump]`.
+//! rest, stands in its table: `[backup]`, `[restore]`, `[dump]`, `[verify]`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::ErrorKind;
@@ -17,7 +17,7 @@ use crate::exit::Failure;
 pub(crate) const DEFAULT: &str = "/etc/nightshard/nightshard.toml";
 
 /// The programs, whose names are those of the tables.
-const PROGRAMS: [&str; 3] = ["backup", "dump", "restore"];
+const PROGRAMS: [&str; 4] = ["backup", "dump", "restore", "verify"];
 
 /// A configuration file that was read, and whose keys are known.
 #[derive(Debug)]

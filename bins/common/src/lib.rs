@@ -17,7 +17,7 @@ mod print_config;
 mod time_zone;
 mod values;
 
-pub use archive::{Date, Dates};
+pub use archive::{Date, Dates, Sample};
 pub use connect::Connected;
 pub use door::{Context, Door, Report, open};
 pub use environment::Environment;

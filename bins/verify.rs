@@ -1,0 +1,98 @@
+//! `nightshard-verify`: is what was stored whole, and can it be read?
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+use common::{Common, Context, Dates, Door, Failure, Report, Sample};
+use jobs::verify::{self, Config, Extent, Which};
+
+/// Verify stored nights: every object that their seals name is there, as it was, and can be read
+#[derive(Debug, Parser)]
+#[command(name = "nightshard-verify", version)]
+struct Verify {
+    /// A folder instead of the archive: a night that was downloaded, or what influxd backup wrote
+    #[arg(value_name = "PATH", conflicts_with_all = ["all", "date"])]
+    folder: Option<PathBuf>,
+    /// The night: today, yesterday, night or YYYY-MM-DD, YYYY-MM-DDTHH with hourly containers; or several: YYYY-MM or FROM..TO
+    #[arg(long, value_name = "DATE", default_value = "yesterday")]
+    date: Dates,
+    /// All nights that are sealed; with --label those that carry it
+    #[arg(long, conflicts_with = "date")]
+    all: bool,
+    /// Look at another part of the objects each day, such as 1/7: after seven days in a row all have had their turn
+    #[arg(long, value_name = "PART")]
+    sample: Option<Sample>,
+    /// Read nothing: ask for each object whether it is there, its length, and its MD5 where the store tells that
+    #[arg(long, conflicts_with_all = ["deep", "decode"])]
+    quick: bool,
+    /// Look into the shards as well: tars, TSM files, and the checksum of every block
+    #[arg(long)]
+    deep: bool,
+    /// The same, and decode every block
+    #[arg(long)]
+    decode: bool,
+    /// Do not write down beside the seal that the night was verified
+    #[arg(long)]
+    no_record: bool,
+    /// Objects at once
+    #[arg(long, value_name = "N", default_value = "4", value_parser = clap::value_parser!(u16).range(1..=64))]
+    jobs: u16,
+    #[command(flatten)]
+    common: Common,
+}
+
+impl Verify {
+    /// How closely it is looked: at every byte, unless something else is asked for.
+    fn extent(&self) -> Extent {
+        match (self.quick, self.deep, self.decode) {
+            (true, ..) => Extent::Quick,
+            (_, _, true) => Extent::Decode,
+            (_, true, _) => Extent::Deep,
+            _ => Extent::Digests,
+        }
+    }
+}
+
+impl Door for Verify {
+    const EXAMPLES: &'static str = "
+  nightshard-verify --date yesterday
+      every byte of the night, against its digests
+  nightshard-verify --all --deep --sample 1/7
+      what a timer runs: each night a seventh of everything, down to the blocks of the TSM files
+  nightshard-verify --all --quick
+      is everything still there? nothing is read
+  nightshard-verify ./2016-06-11
+      what swift download brought, or a folder that influxd backup wrote";
+
+    fn common(&self) -> &Common {
+        &self.common
+    }
+
+    async fn run(self, context: Context) -> Result<Report, Failure> {
+        let config = Config {
+            place: context.place.clone(),
+            calendar: self.common.archive.calendar(),
+            nights: if self.all { Which::All } else { Which::Dates(self.date) },
+            extent: self.extent(),
+            sample: self.sample,
+            record: !self.no_record,
+            parallel: self.jobs.into(),
+            interrupt: context.interrupt.clone(),
+        };
+        let outcome = match &self.folder {
+            Some(folder) => verify::folder(config, folder, context.now(), context.progress).await?,
+            None => {
+                let connecting = self.common.archive.connect(&context.environment);
+                let archive = context.interrupt.unless(connecting).await?;
+                verify::run(config, context.now(), archive.store, context.progress).await?
+            }
+        };
+        let report = Report::new(&outcome, outcome.summary(), &outcome.failures)?;
+        Ok(if outcome.is_damaged() { report.of_damage() } else { report })
+    }
+}
+
+fn main() -> ExitCode {
+    common::open::<Verify>()
+}
