@@ -76,7 +76,7 @@ impl Room {
             changed.as_mut().enable();
             {
                 let mut state = lock(&self.state);
-                if state.waiting == 0 && state.taken.saturating_add(held) <= self.limit {
+                if state.waiting == 0 && state.taken.checked_add(held).is_some_and(|taken| taken <= self.limit) {
                     state.taken += held;
                     state.inside += 1;
                     let sums = Mutex::new(Sums { held, ..Sums::default() });
@@ -146,7 +146,7 @@ impl Allotment {
         let (mut state, mut sums) = (lock(&self.room.state), lock(&self.sums));
         let limit = self.room.limit;
         let missing = (sums.used + bytes).saturating_sub(sums.held);
-        if !sums.full && state.taken.saturating_add(missing) <= limit {
+        if !sums.full && state.taken.checked_add(missing).is_some_and(|taken| taken <= limit) {
             state.taken += missing;
             sums.held += missing;
             sums.used += bytes;
@@ -309,6 +309,11 @@ mod tests {
         one.settle();
         assert!(waits.now_or_never().is_some());
         assert!(Room::new(None).enter(0).await.take(1 << 60).await.is_ok(), "no limit");
+        let (all, room) = (Room::new(None), |room: &Arc<Room>| lock(&room.state).taken);
+        let (some, much) = (all.enter(1).await, u64::MAX);
+        assert!(all.enter(much).now_or_never().is_none(), "not even without a limit is there more than can be counted");
+        drop(some);
+        assert_eq!((drop(all.enter(much).await), room(&all)), ((), 0));
     }
 
     #[tokio::test(flavor = "multi_thread")]

@@ -122,8 +122,9 @@ impl Run {
             Piece::Shard(id) => blocking(move || legacy::shard(&path, id, extent, &interrupt)).await,
             Piece::PackedMetastore(bytes) => blocking(move || portable::metastore(&path, bytes)).await,
             Piece::PackedShard(listed) => {
-                // How large one is that no list names is not known before it is unpacked.
-                let bytes = listed.as_ref().map_or(u64::MAX, |listed| listed.bytes);
+                // How large one is that no list names is not known before it is unpacked: it gets all the room there is.
+                let all = self.config.place.spool_size.unwrap_or_default();
+                let bytes = listed.as_ref().map_or(all, |listed| listed.bytes);
                 let shelf = self.spool().await?.shelf(bytes).await?;
                 blocking(move || portable::shard(&path, listed.as_ref(), extent, &shelf, &interrupt)).await
             }

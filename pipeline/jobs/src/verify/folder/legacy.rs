@@ -145,7 +145,8 @@ fn second(path: &Path, interrupt: &Interrupt) -> io::Result<Option<u64>> {
             let mut name = [0; NAME_FIELD];
             file.seek(SeekFrom::Start(begins))?;
             file.read_exact(&mut name)?;
-            if name != first {
+            // Of the first tar there may not even be the first name.
+            if name != first && begins >= tar::BLOCK as u64 {
                 continue;
             }
             file.seek(SeekFrom::Start(begins))?;

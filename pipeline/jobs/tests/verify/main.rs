@@ -1,0 +1,14 @@
+//! Verifications of real nights, whole and damaged, and of folders that `influxd backup` wrote.
+
+#![allow(clippy::unwrap_used, reason = "a test may fail; clippy.toml does not reach its helper functions")]
+
+mod bench;
+mod damage;
+mod dumps;
+mod folders;
+mod influxd;
+mod inside;
+mod nights;
+mod records;
+mod replaced;
+mod samples;
