@@ -182,6 +182,9 @@ impl Run {
             verified.damages.push(Damage { object: expected.name, what, hint });
         }
         verified.damages.sort_by(|one, other| one.object.cmp(&other.object));
+        if self.config.interrupt.is_requested() {
+            return Err(Error::interrupted());
+        }
         self.record(ground, &mut verified, started).await;
         Ok(Looked::At(Box::new(verified)))
     }
