@@ -51,7 +51,8 @@ impl Base {
         Ok(Base::Night(Box::new(wait::for_backup(store, night, zone, config.wait, progress).await?)))
     }
 
-    /// The night itself, waited for.
+    /// The night itself, or the next one of the archive that has been sealed after it: that has the earlier day's records
+    /// too. Where there is neither, the night is waited for.
     pub(super) async fn archived(
         config: &Config,
         store: &dyn Store,
@@ -59,6 +60,11 @@ impl Base {
         progress: &dyn Progress,
     ) -> Result<Base, Error> {
         let zone = config.calendar.time_zone;
+        if !matches!(archive::night_state(store, &night.container).await, Ok(NightState::Ready(_)))
+            && let Some(next) = next(config, store, night).await?
+        {
+            return Ok(Base::Night(Box::new(wait::in_time_zone(next, zone)?)));
+        }
         Ok(Base::Night(Box::new(wait::for_backup(store, night, zone, config.wait, progress).await?)))
     }
 
@@ -216,6 +222,21 @@ async fn copied(
         }
         _ => None,
     }
+}
+
+/// The first sealed night of the archive after a day.
+async fn next(
+    config: &Config,
+    store: &dyn Store,
+    night: &Night,
+) -> Result<Option<archive::Loaded<BackupManifest>>, Error> {
+    let nights = archive::nights(store, &config.calendar.pattern).await?;
+    for (_, container) in nights.iter().rev().filter(|(day, _)| *day > night.day) {
+        if let Ok(NightState::Ready(found)) = archive::night_state(store, container).await {
+            return Ok(Some(*found));
+        }
+    }
+    Ok(None)
 }
 
 /// The sealed night that the server holds, when its day comes after that of `night`. Whatever speaks against it will be

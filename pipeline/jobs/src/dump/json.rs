@@ -30,23 +30,49 @@ impl Losses {
 pub(super) fn append_value(out: &mut Vec<u8>, value: Value<'_>, losses: &mut Losses) {
     match value {
         Value::Null => out.extend_from_slice(b"null"),
-        Value::Boolean(true) => out.extend_from_slice(b"true"),
-        Value::Boolean(false) => out.extend_from_slice(b"false"),
-        Value::Integer(value) => append_serialized(out, &value),
-        Value::Unsigned(value) => append_serialized(out, &value),
-        Value::Float(value) if value.is_finite() => {
-            out.extend_from_slice(zmij::Buffer::new().format_finite(value).as_bytes());
-        }
+        Value::Boolean(value) => append_boolean(out, value),
+        Value::Integer(value) => append_integer(out, value),
+        Value::Unsigned(value) => append_integer(out, value),
+        Value::Float(value) if value.is_finite() => append_float(out, value),
         Value::Float(_) => {
             losses.floats += 1;
             out.extend_from_slice(b"null");
         }
-        Value::String(bytes) => {
-            let text = String::from_utf8_lossy(bytes);
-            losses.strings += u64::from(matches!(text, std::borrow::Cow::Owned(_)));
-            append_serialized(out, text.as_ref());
-        }
+        Value::String(bytes) => append_bytes(out, bytes, losses),
     }
+}
+
+/// Appends a boolean.
+#[inline]
+pub(super) fn append_boolean(out: &mut Vec<u8>, value: bool) {
+    out.extend_from_slice(if value { b"true" } else { b"false" });
+}
+
+/// Appends an integer.
+#[inline]
+pub(super) fn append_integer(out: &mut Vec<u8>, value: impl itoa::Integer) {
+    out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+}
+
+/// Appends a float that is a finite number.
+#[inline]
+pub(super) fn append_float(out: &mut Vec<u8>, value: f64) {
+    out.extend_from_slice(zmij::Buffer::new().format_finite(value).as_bytes());
+}
+
+/// Appends a string, as JSON with its quotes.
+#[inline]
+pub(super) fn append_bytes(out: &mut Vec<u8>, bytes: &[u8], losses: &mut Losses) {
+    // Most strings are such that nothing in them needs a second look.
+    if bytes.iter().all(|byte| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\')) {
+        out.push(b'"');
+        out.extend_from_slice(bytes);
+        out.push(b'"');
+        return;
+    }
+    let text = String::from_utf8_lossy(bytes);
+    losses.strings += u64::from(matches!(text, std::borrow::Cow::Owned(_)));
+    append_serialized(out, text.as_ref());
 }
 
 /// Appends a value as the text of a cell, in quotes; what JSON cannot hold is no text.

@@ -40,10 +40,10 @@ pub(super) struct Series {
 /// A field of a series.
 #[derive(Debug)]
 pub(super) struct Member {
-    /// The tags before it, which a record has whether it has the field or not.
-    pub(super) before: Vec<u8>,
-    /// Comma, name and colon.
+    /// What stands before the value: the tags before it, and then comma, name and colon.
     pub(super) label: Vec<u8>,
+    /// How much of that a record has without the field: the bytes of the tags.
+    pub(super) before: usize,
     /// Its place in [`Batch::streams`].
     pub(super) stream: usize,
 }
@@ -139,8 +139,10 @@ impl Batch {
             self.bytes += field.blocks.len() * size_of::<Block>() + member.label.len() + 160;
             self.removed.extend(field.removed.into_iter().map(|(file, spans)| ((stream, file), spans)));
             self.streams.push(field.blocks);
-            let label = [b",", member.label.as_slice()].concat();
-            members.push(Member { before: std::mem::take(&mut text), label, stream });
+            let before = text.len();
+            text.push(b',');
+            text.extend_from_slice(&member.label);
+            members.push(Member { label: std::mem::take(&mut text), before, stream });
         }
         text.push(b'}');
         self.bytes += key.len() + text.len() + 200;

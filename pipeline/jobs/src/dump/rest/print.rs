@@ -1,10 +1,10 @@
-//! Records of a span of time, printed: the series one after the other, and then put into order.
+//! Records of a span of time, printed in their order.
 //!
-//! Within a series the fields mostly have the same times, so rows are printed in stretches in which every field has a
-//! value, and one by one only where they differ.
+//! First it is found out which records there are, and then each is printed where it belongs. Within a series the fields
+//! mostly have the same times, so records are found in stretches of which every field has a value at each time, and one by
+//! one only where they differ.
 
-use influx::Value;
-use tsm::{Points, Values};
+use tsm::{Points, Strings, Values};
 
 use super::batch::{Batch, Printing, Series};
 use crate::dump::json::{self, Losses, Times};
@@ -21,13 +21,29 @@ pub(in crate::dump) struct Printed {
     pub(super) series: Vec<u32>,
 }
 
-/// A record without its time, as it lies among those of its series.
+/// A record, and where its values are.
 #[derive(Debug, Clone, Copy)]
 struct Row {
     time: i64,
+    /// The number of the series in the batch.
     series: u32,
-    begins: usize,
-    ends: usize,
+    /// Where the columns of its stretch begin among those of all.
+    columns: u32,
+    /// Its place in the stretch.
+    place: u32,
+}
+
+/// The values of a field in a stretch of records.
+#[derive(Debug, Clone, Copy)]
+enum Column<'a> {
+    /// There are none.
+    Absent,
+    Float(&'a [f64]),
+    Integer(&'a [i64]),
+    Unsigned(&'a [u64]),
+    Boolean(&'a [bool]),
+    /// From a place on.
+    String(&'a Strings, usize),
 }
 
 /// The points of a field from a place on, up to the end of the span.
@@ -70,96 +86,128 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    fn value(&self, row: usize) -> Value<'a> {
-        let row = self.at + row;
-        match &self.runs[0].values {
-            Values::Float(values) => Value::Float(values[row]),
-            Values::Integer(values) => Value::Integer(values[row]),
-            Values::Unsigned(values) => Value::Unsigned(values[row]),
-            Values::Boolean(values) => Value::Boolean(values[row]),
-            Values::String(values) => Value::String(values.get(row).unwrap_or_default()),
+    /// The values from here on.
+    fn column(&self) -> Column<'a> {
+        match self.runs.first().map(|run| &run.values) {
+            None => Column::Absent,
+            Some(Values::Float(values)) => Column::Float(&values[self.at..]),
+            Some(Values::Integer(values)) => Column::Integer(&values[self.at..]),
+            Some(Values::Unsigned(values)) => Column::Unsigned(&values[self.at..]),
+            Some(Values::Boolean(values)) => Column::Boolean(&values[self.at..]),
+            Some(Values::String(values)) => Column::String(values, self.at),
         }
     }
 }
 
 /// Prints what the batch has in a span, its end not included. `ready` has the points of each stream: runs in order of
-/// time.
-pub(super) fn print(batch: &Batch, printing: &Printing, ready: &[Vec<Points>], span: [i64; 2]) -> Printed {
-    let mut page = Page { cells: printing.cells, body: Vec::new(), rows: Vec::new(), losses: Losses::default() };
+/// time. About `expected` bytes are made room for.
+pub(super) fn print(
+    batch: &Batch,
+    printing: &Printing,
+    ready: &[Vec<Points>],
+    span: [i64; 2],
+    expected: usize,
+) -> Printed {
+    let mut found = Found::default();
     for (number, series) in batch.series.iter().enumerate() {
-        let number = u32::try_from(number).unwrap_or(u32::MAX);
-        page.append_series(number, series, ready, span);
+        found.add(u32::try_from(number).unwrap_or(u32::MAX), series, ready, span);
     }
-    page.arranged()
+    // Those of a series are in order already, which this sorting makes use of.
+    found.rows.sort_by_key(|row| (row.time, row.series));
+
+    let mut printed = Printed {
+        text: Vec::with_capacity(expected),
+        records: Vec::with_capacity(found.rows.len()),
+        losses: Losses::default(),
+        series: found.rows.iter().map(|row| row.series).collect(),
+    };
+    let (mut times, mut opening, mut of) = (Times::default(), Vec::new(), None);
+    for row in &found.rows {
+        if of != Some(row.time) {
+            opening.clear();
+            times.append_opening(&mut opening, row.time);
+            of = Some(row.time);
+        }
+        let Printed { text, losses, records, .. } = &mut printed;
+        text.extend_from_slice(&opening);
+        let series = &batch.series[row.series as usize];
+        let columns = &found.columns[row.columns as usize..];
+        match printing.cells {
+            false => append::<false>(text, series, columns, row.place as usize, losses),
+            true => append::<true>(text, series, columns, row.place as usize, losses),
+        }
+        losses.strings += series.losses;
+        records.push((row.time, text.len()));
+    }
+    printed
 }
 
-/// What is being printed.
-struct Page {
-    cells: bool,
-    body: Vec<u8>,
+/// Appends the members of a record and its end; as cells, each value is a text.
+fn append<const CELLS: bool>(
+    text: &mut Vec<u8>,
+    series: &Series,
+    columns: &[Column<'_>],
+    place: usize,
+    losses: &mut Losses,
+) {
+    for (member, column) in series.members.iter().zip(columns) {
+        if matches!(column, Column::Absent) {
+            text.extend_from_slice(&member.label[..member.before]);
+            continue;
+        }
+        text.extend_from_slice(&member.label);
+        if CELLS && !matches!(column, Column::String(..)) {
+            text.push(b'"');
+        }
+        match column {
+            Column::Absent => {}
+            Column::Float(values) if values[place].is_finite() => json::append_float(text, values[place]),
+            Column::Float(_) => {
+                losses.floats += 1;
+                text.extend_from_slice(if CELLS { b"" } else { b"null" });
+            }
+            Column::Integer(values) => json::append_integer(text, values[place]),
+            Column::Unsigned(values) => json::append_integer(text, values[place]),
+            Column::Boolean(values) => json::append_boolean(text, values[place]),
+            Column::String(values, from) => {
+                json::append_bytes(text, values.get(from + place).unwrap_or_default(), losses);
+            }
+        }
+        if CELLS && !matches!(column, Column::String(..)) {
+            text.push(b'"');
+        }
+    }
+    text.extend_from_slice(&series.closing);
+}
+
+/// The records of a span.
+#[derive(Debug, Default)]
+struct Found<'a> {
     rows: Vec<Row>,
-    losses: Losses,
+    columns: Vec<Column<'a>>,
 }
 
-impl Page {
-    fn append_series(&mut self, number: u32, series: &Series, ready: &[Vec<Points>], span: [i64; 2]) {
+impl<'a> Found<'a> {
+    fn add(&mut self, number: u32, series: &Series, ready: &'a [Vec<Points>], span: [i64; 2]) {
         let cursors = series.members.iter().map(|member| Cursor::new(&ready[member.stream], span));
         let mut cursors: Vec<Cursor<'_>> = cursors.collect();
         loop {
             let Some(time) = cursors.iter().filter_map(|cursor| cursor.times().first()).min().copied() else { return };
+            let columns = u32::try_from(self.columns.len()).unwrap_or(u32::MAX);
+            let row = |(place, time): (u32, &i64)| Row { time: *time, series: number, columns, place };
             let together = together(&cursors);
-            for row in 0..together {
-                let time = cursors[0].times()[row];
-                self.row(time, number, series, |column| Some(cursors[column].value(row)));
-            }
             if together > 0 {
+                self.columns.extend(cursors.iter().map(Cursor::column));
+                self.rows.extend((0..).zip(&cursors[0].times()[..together]).map(row));
                 cursors.iter_mut().for_each(|cursor| cursor.advance(together));
                 continue;
             }
             let has = |cursor: &Cursor<'_>| cursor.times().first() == Some(&time);
-            self.row(time, number, series, |column| has(&cursors[column]).then(|| cursors[column].value(0)));
+            self.columns
+                .extend(cursors.iter().map(|cursor| if has(cursor) { cursor.column() } else { Column::Absent }));
+            self.rows.push(row((0, &time)));
             cursors.iter_mut().filter(|cursor| has(cursor)).for_each(|cursor| cursor.advance(1));
         }
-    }
-
-    #[inline]
-    fn row<'a>(&mut self, time: i64, number: u32, series: &Series, value: impl Fn(usize) -> Option<Value<'a>>) {
-        let begins = self.body.len();
-        for (column, member) in series.members.iter().enumerate() {
-            self.body.extend_from_slice(&member.before);
-            if let Some(value) = value(column) {
-                self.body.extend_from_slice(&member.label);
-                match self.cells {
-                    true => json::append_cell(&mut self.body, value, &mut self.losses),
-                    false => json::append_value(&mut self.body, value, &mut self.losses),
-                }
-            }
-        }
-        self.body.extend_from_slice(&series.closing);
-        self.losses.strings += series.losses;
-        self.rows.push(Row { time, series: number, begins, ends: self.body.len() });
-    }
-
-    /// The records in order, each with its time before it.
-    fn arranged(mut self) -> Printed {
-        // Those of a series are in order already, which this sorting makes use of.
-        self.rows.sort_by_key(|row| (row.time, row.series));
-        let opening = br#"{"time":"2016-06-11T00:00:00.123456789Z""#.len();
-        let mut text = Vec::with_capacity(self.body.len() + self.rows.len() * opening);
-        let mut records = Vec::with_capacity(self.rows.len());
-        let (mut times, mut opening, mut of) = (Times::default(), Vec::new(), None);
-        for row in &self.rows {
-            if of != Some(row.time) {
-                opening.clear();
-                times.append_opening(&mut opening, row.time);
-                of = Some(row.time);
-            }
-            text.extend_from_slice(&opening);
-            text.extend_from_slice(&self.body[row.begins..row.ends]);
-            records.push((row.time, text.len()));
-        }
-        let series = self.rows.iter().map(|row| row.series).collect();
-        Printed { text, records, losses: self.losses, series }
     }
 }
 

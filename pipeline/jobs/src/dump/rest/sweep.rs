@@ -9,8 +9,11 @@ use tsm::{Fault, Points};
 use super::batch::{Batch, Block, Printing};
 use super::print::{Printed, print};
 
-/// Values that are printed as one piece of work, about.
-const VALUES: usize = 64 << 10;
+/// Values that are printed as one piece of work, at first and at most.
+const VALUES: [usize; 2] = [16 << 10, 64 << 10];
+
+/// Bytes that a piece of work should come to: enough to be worth the trouble, and little enough to wait in memory.
+const PIECE: [usize; 2] = [1 << 20, 3 << 20];
 
 /// One time in so many is looked at when a span is cut into pieces of work.
 const SAMPLED: usize = 64;
@@ -51,12 +54,15 @@ pub(super) struct Sweep<'a> {
     open: Vec<Vec<(usize, usize, Points)>>,
     /// Memory of the largest block that was decoded, in bytes.
     largest: usize,
+    /// Values that are printed as one piece of work, and how many bytes that came to.
+    values: usize,
+    printed: usize,
 }
 
 impl<'a> Sweep<'a> {
     pub(super) fn new(batch: &'a Batch, printing: &'a Printing, window: [i64; 2]) -> Sweep<'a> {
         let open = batch.streams.iter().map(|_| Vec::new()).collect();
-        Sweep { batch, printing, window, open, largest: 0 }
+        Sweep { batch, printing, window, open, largest: 0, values: VALUES[0], printed: 0 }
     }
 
     /// Memory of the largest block so far, in bytes.
@@ -80,15 +86,24 @@ impl<'a> Sweep<'a> {
         }
         let until = group.until;
         let ready: Vec<Vec<Points>> = self.open.par_iter_mut().map(|open| ready(open, until)).collect();
-        let spans = spans(&ready, until);
+        let spans = spans(&ready, until, self.values);
         // A few at a time, since what is printed waits in memory for its turn.
+        let mut largest = 0;
         for spans in spans.chunks(2 * rayon::current_num_threads()) {
-            let printed = spans.par_iter().map(|span| print(self.batch, self.printing, &ready, *span));
+            let printed = spans.par_iter().map(|span| print(self.batch, self.printing, &ready, *span, self.printed));
             for printed in printed.collect::<Vec<_>>() {
+                largest = largest.max(printed.text.len());
                 if !take(printed) {
                     return Ok(false);
                 }
             }
+        }
+        // The next ones will be of about this size.
+        self.printed = largest + largest / 8;
+        if largest > PIECE[1] {
+            self.values = (self.values / 2).max(SAMPLED);
+        } else if largest < PIECE[0] {
+            self.values = (self.values * 2).min(VALUES[1]);
         }
         Ok(true)
     }
@@ -124,10 +139,10 @@ fn ready(open: &mut Vec<(usize, usize, Points)>, until: i64) -> Vec<Points> {
 }
 
 /// Cuts the time before `until` into spans of about as many values each. All points are in one of them.
-fn spans(ready: &[Vec<Points>], until: i64) -> Vec<[i64; 2]> {
+fn spans(ready: &[Vec<Points>], until: i64, values: usize) -> Vec<[i64; 2]> {
     let times = || ready.iter().flatten().map(|run| run.times.as_slice());
     // Each stream is looked at for every span, so that there must be something to find.
-    let values = VALUES.max(ready.len() * 16);
+    let values = values.max(ready.len() * 16);
     let (mut sampled, mut over, mut first) = (Vec::new(), 0, i64::MAX);
     for times in times() {
         first = times.first().map_or(first, |time| first.min(*time));
