@@ -151,7 +151,9 @@ async fn a_dump_from_the_backup_is_byte_for_byte_the_one_from_a_restored_influxd
                 let first = shown.iter().zip(&dumped).find(|(shown, dumped)| shown != dumped);
                 assert!(
                     first.is_none() && shown.len() == dumped.len(),
-                    "seed {seed}, {day}, {measurement}.{field}: {first:?}"
+                    "seed {seed}, {day}, {measurement}.{field}: {} shown, {} dumped, {first:?}",
+                    shown.len(),
+                    dumped.len()
                 );
                 compared += dumped.len() as u64;
             }

@@ -19,11 +19,11 @@ pub(crate) const FIELDS: &[(&str, &str)] =
 
 /// The days that have points, and what InfluxDB counts them as.
 pub(crate) const DAYS: [(&str, [i64; 2]); 5] = [
-    ("1823-03-02", day(-53_629)),
+    ("1823-03-04", day(-53_629)),
     ("1969-12-31", day(-1)),
     ("2016-06-10", day(16_962)),
     ("2016-06-11", day(16_963)),
-    ("2261-12-30", day(106_648)),
+    ("2261-12-29", day(106_648)),
 ];
 
 const DAY: i64 = 86_400_000_000_000;
