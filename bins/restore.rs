@@ -39,7 +39,7 @@ struct Restore {
     /// How much to count afterwards, per measurement and field
     #[arg(long, value_name = "EXTENT", default_value = "all")]
     prove: Prove,
-    /// Restore nothing: count what the target holds of the night, and compare it with what was restored
+    /// Restore nothing: count what the target holds of the night, and compare it with what was backed up
     #[arg(long, conflicts_with_all = ["first_restore", "disaster_recovery", "drop_first"])]
     prove_only: bool,
     /// Run this by sh after each night, with NIGHTSHARD_DATE set to its day, such as nightshard-dump

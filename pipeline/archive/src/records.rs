@@ -172,7 +172,7 @@ pub struct RestoreRecord {
 }
 
 /// Points as a server counted them.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Proof {
     /// `all`, or `sample`.
     pub extent: String,
@@ -183,6 +183,15 @@ pub struct Proof {
     /// What could not be counted, and why.
     #[serde(default)]
     pub notes: Vec<String>,
+    /// What all of it was compared with, if with anything: `backed up`, as the manifest tells it, or `counted before`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compared_with: Option<String>,
+    /// The fields that have fewer points than that.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub missing: Vec<String>,
+    /// The fields that have more.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub surplus: Vec<String>,
 }
 
 /// Points of a measurement.

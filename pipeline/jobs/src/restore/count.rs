@@ -111,6 +111,7 @@ pub(super) async fn all(
         requests: asked,
         points: points.collect(),
         notes: notes.into_iter().collect(),
+        ..Proof::default()
     }))
 }
 

@@ -15,6 +15,7 @@ mod days;
 mod directories;
 mod download;
 mod files;
+mod measure;
 mod online;
 mod ours;
 mod place;
@@ -45,6 +46,7 @@ use crate::{Error, Event, Interrupt, Lock, Place, Progress, clocks, lock, wait};
 pub use count::Prove;
 pub use days::run;
 pub use directories::Directories;
+use measure::{Differences, Measure};
 pub use prove_only::{Proved, prove_only};
 pub use recovery::Recovery;
 use selection::Selection;
@@ -226,21 +228,21 @@ async fn night(
         failures.extend(files::make_folder(folder).err().map(|error| error.to_string()));
     }
 
-    // 7. The points are counted, and compared with what an earlier restore of this night onto this server had.
+    // 7. The points are counted, and compared with what was backed up.
     let counting = Instant::now();
     let name = record::name(&selection, &host);
     let counted = count::all(&influx, &selection.databases, config.prove, config.parallel, progress.as_ref());
-    let proof = interrupt.unless(counted).await.unwrap_or_else(|error| {
+    let mut proof = interrupt.unless(counted).await.unwrap_or_else(|error| {
         failures.push(format!("cannot count the points: {error}"));
         None
     });
     let seconds_counting = counting.elapsed().as_secs_f64();
     let earlier = record::earlier(store.as_ref(), &night.container, &name, &selection.manifest_sha256);
     let earlier = interrupt.unless_slow(earlier).await;
-    let most = earlier.as_ref().ok().and_then(Option::as_ref).map(record::most).unwrap_or_default();
-    // What has been removed as too old is missing rightly.
-    if let (Some(proof), None) = (&proof, config.recovery) {
-        failures.extend(record::missing(most, proof, &selection.databases));
+    let before = earlier.as_ref().ok().and_then(Option::as_ref);
+    let measure = Measure::of(&selection, before, config.recovery.is_some());
+    if let Some(proof) = &mut proof {
+        failures.extend(compare(proof, &measure, &selection.databases, config.recovery.is_some()));
     }
     let record = RestoreRecord {
         format: RestoreRecord::FORMAT.to_owned(),
@@ -259,7 +261,7 @@ async fn night(
         shards: selection.shards.len() as u64,
         bytes: selection.bytes,
         differences,
-        most: record::most_with(most, proof.as_ref()),
+        most: measure.most_with(before, proof.as_ref()),
         proof,
     };
     let recorded = match earlier {
@@ -289,4 +291,17 @@ async fn night(
         earlier: Vec::new(),
         clocks,
     })
+}
+
+/// Compares what was counted with what has to be there, writes into the proof what differs, and returns what of that is
+/// a failure.
+fn compare(proof: &mut Proof, measure: &Measure, databases: &[String], recovery: bool) -> Vec<String> {
+    let Differences { missing, surplus, excused } = measure.compare(proof, databases);
+    proof.compared_with = measure.compares(proof).then(|| measure.name().to_owned());
+    proof.notes.extend(excused);
+    // Clients of a recovered server write already.
+    (proof.missing, proof.surplus) = (missing, if recovery { Vec::new() } else { surplus });
+    // What an earlier restore has counted may have been too little.
+    let more = proof.surplus.iter().filter(|_| measure.is_of_backup());
+    proof.missing.iter().chain(more).cloned().collect()
 }

@@ -1,7 +1,7 @@
 //! `--prove-only`: what a restore has left on the target is looked at again; nothing there is changed.
 //!
 //! Which night the target claims to hold, every shard of that night, and the points of each measurement and field, against
-//! what was counted when it was restored. It needs no more than the target's two ports, so it runs anywhere.
+//! what was backed up. It needs no more than the target's two ports, so it runs anywhere.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -15,6 +15,7 @@ use influx::metastore::{Database, LiveShard};
 use serde::Serialize;
 use store::Store;
 
+use super::measure::{Differences, Measure};
 use super::selection::Selection;
 use super::{Config, Prove, count, record};
 use crate::loaded::{self, LoadedNight};
@@ -35,7 +36,7 @@ pub struct Proved {
     pub shards: u64,
     /// What was counted, per measurement and field.
     pub proof: Proof,
-    /// Whether the points were compared with what was counted before: not where nothing was, or a sample was counted now.
+    /// Whether the points were compared with what was backed up or counted before: not where nothing was, or a sample was counted now.
     pub compared: bool,
     /// How long it took, in seconds.
     pub seconds: f64,
@@ -52,7 +53,9 @@ impl Proved {
         let Proved { container, host, shards, proof, seconds, .. } = self;
         let (databases, missing) = (self.databases.join(", "), self.failures.len());
         let end = match missing {
-            0 if self.compared => "nothing is missing of what was counted before".to_owned(),
+            0 if self.compared => {
+                format!("nothing is missing of what was {}", proof.compared_with.as_deref().unwrap_or_default())
+            }
             // How many points there were is not known, or a part of them was counted.
             0 => "every shard is there; points were compared with nothing".to_owned(),
             missing => format!("{missing} things are missing"),
@@ -72,7 +75,7 @@ impl Proved {
     }
 }
 
-/// Counts what a restore has left on the target, and compares it with what was there.
+/// Counts what a restore has left on the target, and compares it with what there has to be.
 ///
 /// # Errors
 ///
@@ -122,22 +125,26 @@ async fn prove(
     let mut failures = absent(&influx, &selection).await?;
     let databases = selection.databases.clone();
     let counted = count::all(&influx, &databases, config.prove, config.parallel, progress).await?;
-    let proof = counted.ok_or_else(|| Error::new(Kind::Usage, "nothing was counted"))?;
+    let mut proof = counted.ok_or_else(|| Error::new(Kind::Usage, "nothing was counted"))?;
     Held::of(&influx, &config).await?.check(&influx, &night.container, &selection.manifest_sha256)?;
 
     // 3. Against what was there; the record has both.
     let name = record::name(&selection, &host);
     let earlier = record::earlier(store, &night.container, &name, &selection.manifest_sha256).await?;
-    let most = earlier.as_ref().map(record::most).unwrap_or_default();
-    failures.extend(record::missing(most, &proof, &databases));
-    let mut notes = record::surplus(most, &proof, &databases);
-    if most.is_empty() {
+    let measure = Measure::of(&selection, earlier.as_ref(), false);
+    let Differences { missing, surplus, excused } = measure.compare(&proof, &databases);
+    failures.extend(missing.iter().cloned());
+    let mut notes: Vec<String> = surplus.iter().chain(&excused).cloned().collect();
+    let compared = measure.compares(&proof);
+    proof.compared_with = compared.then(|| measure.name().to_owned());
+    proof.notes.extend(excused);
+    (proof.missing, proof.surplus) = (missing, surplus);
+    if measure.is_empty() {
         notes.push(format!("{name} has no count of everything yet, with which this one could be compared"));
     } else if config.prove != Prove::All {
         notes.push("a sample is compared with nothing; --prove all counts everything".to_owned());
     }
-    let compared = !most.is_empty() && config.prove == Prove::All;
-    let (most, shards) = (record::most_with(most, Some(&proof)), selection.shards.len() as u64);
+    let (most, shards) = (measure.most_with(earlier.as_ref(), Some(&proof)), selection.shards.len() as u64);
     let record = match earlier {
         Some(earlier) => RestoreRecord { most, proof: Some(proof.clone()), ..earlier },
         None => RestoreRecord {

@@ -202,6 +202,16 @@ pub(crate) async fn edit(bench: &Bench, change: impl FnOnce(&mut serde_json::Val
     text
 }
 
+/// Makes the night one of which nobody knows how many points it has, as `--verify off` does.
+pub(crate) async fn forget_statistics(bench: &Bench) {
+    let forget = |manifest: &mut serde_json::Value| {
+        for member in ["verified", "measurements"] {
+            manifest.as_object_mut().unwrap().remove(member).unwrap();
+        }
+    };
+    edit(bench, forget).await;
+}
+
 /// Does something else the first time.
 pub(crate) fn once(bench: &Bench, first: &str, then: &str) -> String {
     once_called(bench, "once", first, then)
