@@ -93,8 +93,9 @@ impl<'a> Block<'a> {
         let decoded = times.decode(out);
         if decoded.is_err() {
             out.clear();
+        } else if times.has_duplicates() {
+            out.dedup();
         }
-        out.dedup();
         decoded
     }
 

@@ -13,17 +13,19 @@ const COUNTS: [u8; 16] = [240, 120, 60, 30, 20, 15, 12, 10, 8, 7, 6, 5, 4, 3, 2,
 /// How many bits each of them has.
 const WIDTHS: [u32; 16] = [0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 15, 20, 30, 60];
 
-/// The lowest bit of every number in a word, for each selector.
-const LOWEST_BITS: [u64; 16] = lowest_bits();
+/// The lowest and the highest bit of every number in a word, for each selector.
+const ENDS: [(u64, u64); 16] = ends();
 
-const fn lowest_bits() -> [u64; 16] {
-    let mut all = [0; 16];
+const fn ends() -> [(u64, u64); 16] {
+    let mut all = [(0, 0); 16];
     let mut selector = 2;
     #[allow(clippy::indexing_slicing, clippy::arithmetic_side_effects, reason = "the compiler computes it")]
     while selector < 16 {
         let mut number = 0;
         while number < COUNTS[selector] as u32 {
-            all[selector] |= 1 << (number * WIDTHS[selector]);
+            let lowest = 1 << (number * WIDTHS[selector]);
+            all[selector].0 |= lowest;
+            all[selector].1 |= lowest << (WIDTHS[selector] - 1);
             number += 1;
         }
         selector += 1;
@@ -63,10 +65,7 @@ impl<'a> Packed<'a> {
     pub(super) fn has_zero(&self) -> bool {
         self.words.iter().any(|word| {
             let word = u64::from_be_bytes(*word);
-            let selector = selector(word);
-            let lowest = LOWEST_BITS.get(selector).copied().unwrap_or_default();
-            let width = WIDTHS.get(selector).copied().unwrap_or_default();
-            let highest = lowest.wrapping_shl(width.saturating_sub(1));
+            let (lowest, highest) = ENDS.get(selector(word)).copied().unwrap_or_default();
             // Taking one from each number borrows into the highest bit of those that are zero; a number above a zero may be taken
             // for one too, which does not change the answer.
             (word.wrapping_sub(lowest) & !word & highest) != 0

@@ -83,34 +83,54 @@ impl<'a> Times<'a> {
     pub(super) fn decode(&self, out: &mut Vec<i64>) -> Result<(), Fault> {
         out.clear();
         out.reserve(self.stored());
-        out.push(self.first);
         match self.steps {
-            Steps::Raw(steps) => out.extend(steps.iter().map(|step| i64::from_be_bytes(*step))),
-            Steps::Packed(steps) => steps.unpack(out, u64::cast_signed),
-            Steps::Run { step, .. } => out.resize(self.stored(), step.cast_signed()),
+            Steps::Raw(steps) => {
+                out.push(self.first);
+                out.extend(steps.iter().map(|step| i64::from_be_bytes(*step)));
+                add_up(out, 1)
+            }
+            Steps::Packed(steps) => {
+                out.push(self.first);
+                steps.unpack(out, u64::cast_signed);
+                self.check_scale(out.get(1..).unwrap_or_default())?;
+                add_up(out, self.scale.cast_signed())
+            }
+            Steps::Run { step, count } => {
+                let step = step.checked_mul(self.scale).ok_or(DESCENDING)?;
+                let whole = step.checked_mul(count as u64).ok_or(DESCENDING)?;
+                self.first.checked_add_unsigned(whole).ok_or(DESCENDING)?;
+                // Each for itself, so that several are computed at once.
+                let steps = 0..self.stored() as u64;
+                out.extend(steps.map(|number| self.first.wrapping_add_unsigned(step.wrapping_mul(number))));
+                Ok(())
+            }
         }
-        self.add_up(out)
     }
 
-    /// Makes times of the first time and the steps behind it.
-    ///
-    /// A step is less than 2^64 ns, so a sum that leaves the range of times is seen by its being less than the time
-    /// before.
-    fn add_up(&self, times: &mut [i64]) -> Result<(), Fault> {
-        let Some((first, steps)) = times.split_first_mut() else { return Ok(()) };
-        if self.scale > 1 {
-            let largest = steps.iter().map(|step| step.cast_unsigned()).max().unwrap_or_default();
-            largest.checked_mul(self.scale).ok_or(DESCENDING)?;
+    /// Whether steps leave the 64 bits when they are scaled.
+    fn check_scale(&self, steps: &[i64]) -> Result<(), Fault> {
+        // Has every bit that one of them has, so it is as large as the largest; that is found out faster.
+        let together = steps.iter().fold(0, |bits, step| bits | step.cast_unsigned());
+        if together.checked_mul(self.scale).is_some() {
+            return Ok(());
         }
-        let scale = self.scale.cast_signed();
-        let mut time = *first;
-        let mut ascending = true;
-        for step in steps {
-            let next = time.wrapping_add(step.wrapping_mul(scale));
-            ascending &= time <= next;
-            time = next;
-            *step = next;
-        }
-        if ascending { Ok(()) } else { Err(DESCENDING) }
+        let largest = steps.iter().map(|step| step.cast_unsigned()).max().unwrap_or_default();
+        largest.checked_mul(self.scale).map(drop).ok_or(DESCENDING)
     }
+}
+
+/// Makes times of a first time and the steps behind it.
+///
+/// A step is less than 2^64 ns, so a sum that leaves the range of times is less than the time before.
+fn add_up(times: &mut [i64], scale: i64) -> Result<(), Fault> {
+    let Some((first, steps)) = times.split_first_mut() else { return Ok(()) };
+    let mut time = *first;
+    let mut ascending = true;
+    for step in steps {
+        let next = time.wrapping_add(step.wrapping_mul(scale));
+        ascending &= time <= next;
+        time = next;
+        *step = next;
+    }
+    if ascending { Ok(()) } else { Err(DESCENDING) }
 }
