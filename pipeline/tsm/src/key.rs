@@ -4,6 +4,9 @@
 //! UTF-8.
 
 use std::borrow::Cow;
+use std::sync::LazyLock;
+
+use memchr::memmem::Finder;
 
 use crate::Fault;
 
@@ -23,7 +26,9 @@ pub struct Series {
 /// the separator in its name. `None` when there is none.
 #[must_use]
 pub fn split(key: &[u8]) -> Option<(&[u8], &[u8])> {
-    let at = memchr::memmem::find(key, SEPARATOR)?;
+    /// Made once, which takes longer than a search.
+    static FINDER: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(SEPARATOR));
+    let at = FINDER.find(key)?;
     let (series, rest) = key.split_at_checked(at)?;
     Some((series, rest.get(SEPARATOR.len()..)?))
 }
