@@ -2,6 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may fail; clippy.toml does not reach its helper functions")]
 
+// What the fuzzers do with a block.
+#[allow(dead_code, unreachable_pub, reason = "they begin at other functions")]
+#[path = "../../../tests/fuzz/src/targets/block.rs"]
+mod block;
 mod real_blocks;
 
 use peak_alloc::PeakAlloc;
@@ -9,8 +13,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use real_blocks::{NAMES, blocks};
 use test_support::tsm_writer::assemble;
-use tsm::block::{Block, LARGEST};
-use tsm::{Kind, Points};
+use tsm::block::LARGEST;
 
 #[global_allocator]
 static MEMORY: PeakAlloc = PeakAlloc;
@@ -18,23 +21,11 @@ static MEMORY: PeakAlloc = PeakAlloc;
 /// What all tests of this program may take together, the harness among them.
 const MOST_MEMORY: usize = 64 << 20;
 
-/// Decodes whatever it is in every way, and sees to it that these agree. Returns whether it was taken.
-fn decode(bytes: &[u8], points: &mut Points) -> bool {
-    let Ok(block) = Block::open(bytes) else { return false };
-    let mut times = Vec::new();
-    let told = block.times(&mut times).map(|()| times.len());
-    assert!(times.is_sorted_by(|before, after| before < after));
-    // Only decoding shows that times do not ascend.
-    assert!(told.is_err() || told == block.count(), "{bytes:02x?}");
-    let decoded = block.decode(points);
-    assert_eq!(points.values.kind(), block.kind());
-    assert_eq!(points.values.len(), points.len());
-    match decoded {
-        Ok(()) => assert_eq!(points.times, times, "{bytes:02x?}"),
-        Err(_) => assert!(points.is_empty()),
-    }
+/// Decodes a block in every way; whether it was taken.
+fn decode(bytes: &[u8]) -> bool {
+    let taken = block::decode(bytes);
     assert!(MEMORY.peak_usage() < MOST_MEMORY, "{} bytes of memory: {bytes:02x?}", MEMORY.peak_usage());
-    decoded.is_ok()
+    taken
 }
 
 fn with_checksum(content: &[u8]) -> Vec<u8> {
@@ -43,22 +34,22 @@ fn with_checksum(content: &[u8]) -> Vec<u8> {
 
 #[test]
 fn a_real_block_with_any_byte_changed_is_decoded_or_refused() {
-    let mut points = Points::empty(Kind::Float);
     let (mut taken, mut refused) = (0, 0);
-    for listed in NAMES.iter().flat_map(|name| blocks(name)) {
+    // Longer ones have nothing that these have not.
+    for listed in NAMES.iter().flat_map(|name| blocks(name)).filter(|listed| listed.points <= 300) {
         let mut content = listed.bytes[4..].to_vec();
         for place in 0..content.len() {
             let byte = content[place];
-            for changed in [byte ^ 0xff, byte ^ 0x01, byte ^ 0x10, byte ^ 0x80, 0x00, 0xff] {
+            for changed in [byte ^ 0xff, byte ^ 0x01, byte ^ 0x80] {
                 content[place] = changed;
-                if decode(&with_checksum(&content), &mut points) {
+                if decode(&with_checksum(&content)) {
                     taken += 1;
                 } else {
                     refused += 1;
                 }
             }
             content[place] = byte;
-            decode(&with_checksum(&content[..place]), &mut points);
+            decode(&with_checksum(&content[..place]));
         }
     }
     assert!(taken > 1_000 && refused > 1_000, "both happens: {taken} taken, {refused} refused");
@@ -66,7 +57,6 @@ fn a_real_block_with_any_byte_changed_is_decoded_or_refused() {
 
 #[test]
 fn a_few_bytes_that_claim_very_much_take_little_memory() {
-    let mut points = Points::empty(Kind::Float);
     let most = u32::try_from(LARGEST).unwrap();
     let number = |mut left: u64| {
         let mut bytes = Vec::new();
@@ -78,7 +68,7 @@ fn a_few_bytes_that_claim_very_much_take_little_memory() {
         bytes
     };
     for code in 0..5 {
-        for claimed in [u64::from(most) - 1, u64::from(most), u64::from(most) + 1, u64::from(u32::MAX), u64::MAX] {
+        for claimed in [u64::from(most), u64::from(most) + 1, u64::MAX] {
             let times = [&[0x20; 1], [0; 8].as_slice(), &[1], &number(claimed)].concat();
             for values in [
                 [&[0x10], number(claimed).as_slice()].concat(),
@@ -86,14 +76,14 @@ fn a_few_bytes_that_claim_very_much_take_little_memory() {
                 [&[0x20; 1], [0; 8].as_slice(), &[1], &number(claimed - 1)].concat(),
                 [&[0x10], number(claimed).as_slice(), &[0; 1_000]].concat(),
             ] {
-                let taken = decode(&assemble(code, &times, &values), &mut points);
+                let taken = decode(&assemble(code, &times, &values));
                 assert!(!taken || claimed <= u64::from(most), "{code}: {claimed}");
             }
         }
         // As many words as there may be, and more.
         for words in [LARGEST / 240, LARGEST / 240 + 1] {
             let packed = [&[0x10; 1], [0; 8].as_slice(), &vec![0; words * 8]].concat();
-            decode(&assemble(code, &packed, &packed), &mut points);
+            decode(&assemble(code, &packed, &packed));
         }
     }
 }
@@ -110,9 +100,9 @@ proptest! {
     ) {
         let times = [&[times_encoding << 4 | scale], times.as_slice()].concat();
         let values = [&[values_encoding << 4], values.as_slice()].concat();
-        decode(&assemble(code, &times, &values), &mut Points::empty(Kind::Float));
-        decode(&values, &mut Points::empty(Kind::Float));
-        decode(&with_checksum(&values), &mut Points::empty(Kind::Float));
+        decode(&assemble(code, &times, &values));
+        decode(&values);
+        decode(&with_checksum(&values));
     }
 
     #[test]
@@ -123,6 +113,6 @@ proptest! {
         values in vec(any::<u8>(), 0..1_000),
     ) {
         let times = [&[0x20; 1], [0; 8].as_slice(), &[1, count]].concat();
-        decode(&assemble(code, &times, &[&[encoding << 4], values.as_slice()].concat()), &mut Points::empty(Kind::Float));
+        decode(&assemble(code, &times, &[&[encoding << 4], values.as_slice()].concat()));
     }
 }

@@ -1,0 +1,5 @@
+//! See [`nightshard_fuzz::boolean`].
+
+#![no_main]
+
+nightshard_fuzz::target!(boolean);

@@ -1,0 +1,5 @@
+//! See [`nightshard_fuzz::float`].
+
+#![no_main]
+
+nightshard_fuzz::target!(float);

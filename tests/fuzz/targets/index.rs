@@ -1,0 +1,5 @@
+//! See [`nightshard_fuzz::index`].
+
+#![no_main]
+
+nightshard_fuzz::target!(index);

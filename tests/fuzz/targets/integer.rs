@@ -1,0 +1,5 @@
+//! See [`nightshard_fuzz::integer`].
+
+#![no_main]
+
+nightshard_fuzz::target!(integer);

@@ -1,0 +1,5 @@
+//! See [`nightshard_fuzz::key`].
+
+#![no_main]
+
+nightshard_fuzz::target!(key);

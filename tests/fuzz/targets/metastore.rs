@@ -1,0 +1,5 @@
+//! See [`nightshard_fuzz::metastore`].
+
+#![no_main]
+
+nightshard_fuzz::target!(metastore);

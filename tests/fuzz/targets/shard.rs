@@ -1,0 +1,5 @@
+//! See [`nightshard_fuzz::shard`].
+
+#![no_main]
+
+nightshard_fuzz::target!(shard);

@@ -1,0 +1,5 @@
+//! See [`nightshard_fuzz::string`].
+
+#![no_main]
+
+nightshard_fuzz::target!(string);

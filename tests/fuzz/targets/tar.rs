@@ -1,0 +1,5 @@
+//! See [`nightshard_fuzz::tar`].
+
+#![no_main]
+
+nightshard_fuzz::target!(tar);

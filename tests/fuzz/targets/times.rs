@@ -1,0 +1,5 @@
+//! See [`nightshard_fuzz::times`].
+
+#![no_main]
+
+nightshard_fuzz::target!(times);

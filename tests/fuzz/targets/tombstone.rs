@@ -1,0 +1,5 @@
+//! See [`nightshard_fuzz::tombstone`].
+
+#![no_main]
+
+nightshard_fuzz::target!(tombstone);
