@@ -27,7 +27,7 @@ use serde::Serialize;
 use store::Store;
 use tokio::sync::OnceCell;
 
-use crate::{Error, Interrupt, Kind, Place, Progress, Spool};
+use crate::{Error, Interrupt, Kind, Place, Progress, Spool, clocks};
 pub use folder::folder;
 pub use outcome::{Outcome, Verified};
 
@@ -156,6 +156,10 @@ impl Run {
         };
         let single = matches!(self.config.nights, Which::Dates(Dates::One(_)));
         let (mut outcome, mut first) = (Outcome::new(self.config.extent, self.slice), None);
+        if let Which::Dates(dates) = self.config.nights {
+            let clocks = (self.now, self.begun);
+            outcome.clocks = clocks::look(calendar, dates, clocks, Some(store), None, self.progress.as_ref()).await;
+        }
         for target in &targets {
             match self.night(target).await {
                 Ok(verified) => outcome.nights.extend(verified),

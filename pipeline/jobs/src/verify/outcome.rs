@@ -37,6 +37,9 @@ pub struct Outcome {
     pub seconds: f64,
     /// What is damaged, what could not be looked at, and the nights that could not be verified: a line each.
     pub failures: Vec<String>,
+    /// How the clocks of this machine and the archive differ, where they do by more than a minute, and the day that was
+    /// decided by this machine's.
+    pub clocks: Vec<String>,
 }
 
 /// What was found in one night.
@@ -62,7 +65,16 @@ pub struct Verified {
 
 impl Outcome {
     pub(super) fn new(extent: Extent, slice: Option<Slice>) -> Outcome {
-        Outcome { extent, slice, nights: Vec::new(), objects: 0, bytes: 0, seconds: 0.0, failures: Vec::new() }
+        Outcome {
+            extent,
+            slice,
+            nights: Vec::new(),
+            objects: 0,
+            bytes: 0,
+            seconds: 0.0,
+            failures: Vec::new(),
+            clocks: Vec::new(),
+        }
     }
 
     /// With its sums. What is damaged comes before everything else that went wrong.
@@ -100,6 +112,7 @@ impl Outcome {
             night.notes.iter().for_each(|note| text.push_str(&format!("\nnote: {}: {note}", night.night)));
         }
         self.failures.iter().for_each(|line| text.push_str(&format!("\nwrong: {line}")));
+        self.clocks.iter().for_each(|line| text.push_str(&format!("\nwarning: {line}")));
         text
     }
 }
