@@ -118,6 +118,7 @@ impl World {
             Some("backup") => env!("CARGO_BIN_EXE_nightshard-backup"),
             Some("restore") => env!("CARGO_BIN_EXE_nightshard-restore"),
             Some("dump") => env!("CARGO_BIN_EXE_nightshard-dump"),
+            Some("verify") => env!("CARGO_BIN_EXE_nightshard-verify"),
             other => panic!("{other:?} is no program: {line}"),
         };
         let mut command = self.place.command(program);

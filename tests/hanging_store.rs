@@ -159,6 +159,31 @@ async fn a_restore_ends_soon_and_its_target_answers() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_verification_ends_soon_and_writes_nothing_down() {
+    let (place, production) = (Place::swift_version1(), production().await);
+    succeed(backup(&place, &production, DAY)).await;
+    let verify = |flags: &[&str]| {
+        let mut verify = place.verify();
+        verify.args(["--date", DAY]).args(flags);
+        verify
+    };
+    let case = async |flags: &[&str], stops| {
+        let (code, text) = ended(&place, verify(flags), stops).await;
+        assert_eq!(code, Some(143), "{flags:?}, {stops:?}: {text}");
+        assert!(text.contains("ended by SIGTERM before the work was done"), "{text}");
+    };
+    tokio::join!(
+        case(&["--quick"], ANSWER),
+        case(&[], DOWNLOAD),
+        case(&["--deep"], DOWNLOAD),
+        case(&["--decode"], Stops::When(" is done"))
+    );
+    let contents = tokio::task::block_in_place(|| place.contents(DAY));
+    assert!(!contents.keys().any(|name| name.ends_with("/verify.json")), "{:?}", contents.keys());
+    assert_eq!(succeed(verify(&["--deep"])).await["failures"], serde_json::json!([]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_dump_ends_soon_and_is_made_by_the_same_command() {
     let (place, production, target) = (Place::swift_version1(), production().await, Influxd::start().await);
     succeed(backup(&place, &production, "2016-06-10")).await;

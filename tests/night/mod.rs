@@ -103,6 +103,13 @@ impl Place {
         command
     }
 
+    /// `nightshard-verify` of the archive.
+    pub(crate) fn verify(&self) -> Command {
+        let mut command = self.command(env!("CARGO_BIN_EXE_nightshard-verify"));
+        command.arg("--json");
+        command
+    }
+
     /// Everything of the night, fetched by other means than ours: object names and contents.
     pub(crate) fn contents(&self, day: &str) -> BTreeMap<String, Vec<u8>> {
         let container = self.container(day);
