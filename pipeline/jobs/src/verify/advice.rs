@@ -21,11 +21,11 @@ pub(super) struct Elsewhere {
     is_same: bool,
 }
 
-impl Expected {
+impl<'a> Expected<'a> {
     /// The shard that it is.
-    pub(super) fn shard(&self) -> Option<(&str, &ShardRecord)> {
-        match &self.held {
-            Held::Shard(shard) => Some((&self.name, shard)),
+    pub(super) fn shard(&self) -> Option<&'a ShardRecord> {
+        match self.held {
+            Held::Shard(shard) => Some(shard),
             Held::Metastore | Held::Dump { .. } => None,
         }
     }
@@ -80,7 +80,7 @@ impl Run {
     }
 
     /// What to do about a damaged object.
-    pub(super) fn hint(&self, ground: &Ground, expected: &Expected, elsewhere: Option<&Elsewhere>) -> String {
+    pub(super) fn hint(&self, ground: &Ground, expected: &Expected<'_>, elsewhere: Option<&Elsewhere>) -> String {
         if !ground.is_archive() {
             return "fetch it again from where this copy came from, and verify the night there".to_owned();
         }

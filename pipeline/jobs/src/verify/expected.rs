@@ -14,12 +14,12 @@ use crate::{Error, Kind};
 
 /// An object that must be there.
 #[derive(Debug, Clone)]
-pub(super) struct Expected {
+pub(super) struct Expected<'a> {
     /// Its name in an archive.
     pub(super) name: String,
     /// What it may be: one, or the old and the new while a dump is being replaced.
     pub(super) prints: Vec<Print>,
-    pub(super) held: Held,
+    pub(super) held: Held<'a>,
 }
 
 /// How an object is known again.
@@ -32,16 +32,16 @@ pub(super) struct Print {
 
 /// What an object holds.
 #[derive(Debug, Clone)]
-pub(super) enum Held {
+pub(super) enum Held<'a> {
     Metastore,
-    Shard(Box<ShardRecord>),
+    Shard(&'a ShardRecord),
     Dump { file: String, seal: Box<DumpManifest> },
 }
 
 /// All that must be there.
 #[derive(Debug, Default)]
-pub(super) struct Expectations {
-    pub(super) objects: Vec<Expected>,
+pub(super) struct Expectations<'a> {
+    pub(super) objects: Vec<Expected<'a>>,
     /// Seals that cannot be read: the object and what is wrong with it.
     pub(super) damages: Vec<(String, String)>,
     /// What cannot be known, and why.
@@ -50,12 +50,12 @@ pub(super) struct Expectations {
     pub(super) notes: Vec<String>,
 }
 
-impl Expected {
-    fn stored(object: &StoredObject) -> Expected {
+impl Expected<'_> {
+    fn stored(object: &StoredObject) -> Expected<'_> {
         let print = Print { bytes: object.bytes, sha256: object.sha256.clone(), md5: object.md5.clone() };
         let held = match &object.content {
             Content::Meta => Held::Metastore,
-            Content::Shard(shard) => Held::Shard(Box::new(shard.clone())),
+            Content::Shard(shard) => Held::Shard(shard),
         };
         Expected { name: object.name.clone(), prints: vec![print], held }
     }
@@ -74,11 +74,11 @@ impl Print {
 
 impl Run {
     /// Reads what the seals name, of which only today's slice is kept where one is asked for.
-    pub(super) async fn expected(
+    pub(super) async fn expected<'a>(
         &self,
         ground: &Ground,
-        manifest: Option<&BackupManifest>,
-    ) -> Result<Expectations, Error> {
+        manifest: Option<&'a BackupManifest>,
+    ) -> Result<Expectations<'a>, Error> {
         let mut all = Expectations::default();
         let is_due = |name: &str| self.slice.is_none_or(|slice| slice.holds(name));
         if let Some(manifest) = manifest {
@@ -121,7 +121,7 @@ impl Run {
 
     /// What a dump must be; nothing where it had no records, or is gone. The record of a replacement tells what it may be
     /// as long as there is no seal.
-    pub(super) async fn dump(&self, ground: &Ground, file: &str) -> Result<Option<Expected>, Error> {
+    pub(super) async fn dump(&self, ground: &Ground, file: &str) -> Result<Option<Expected<'static>>, Error> {
         let (store, container) = (ground.store.as_ref(), ground.container.as_str());
         let seal = names::dump_manifest(&ground.night, file);
         let (seal, prints) = match read::<DumpManifest>(store, container, ground.name(&seal)).await {

@@ -124,7 +124,7 @@ impl Run {
         let bytes = all.objects.iter().map(Expected::bytes).fold(0, u64::saturating_add);
         progress.report(Event::Planned { objects: all.objects.len() as u64, bytes });
 
-        let mut damaged: Vec<(Expected, String)> = Vec::new();
+        let mut damaged: Vec<(Expected<'_>, String)> = Vec::new();
         // Collected first, so that the closure's borrows need not hold for every lifetime.
         let looks: Vec<_> = all
             .objects
@@ -172,7 +172,8 @@ impl Run {
             }
         }
         drop(ended);
-        let shards: Vec<(&str, &ShardRecord)> = damaged.iter().filter_map(|(expected, _)| expected.shard()).collect();
+        let shards: Vec<(&str, &ShardRecord)> =
+            damaged.iter().filter_map(|(expected, _)| Some((expected.name.as_str(), expected.shard()?))).collect();
         let elsewhere = match manifest {
             Some(loaded) if !shards.is_empty() => self.elsewhere(ground, &loaded.document, &shards).await,
             _ => Default::default(),

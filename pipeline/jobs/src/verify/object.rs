@@ -49,7 +49,8 @@ impl Fault {
         Fault { what: what.into(), is_in_bytes: true }
     }
 
-    fn within(what: impl Into<String>) -> Fault {
+    /// One that stays however often it is read.
+    fn lasting(what: impl Into<String>) -> Fault {
         Fault { what: what.into(), is_in_bytes: false }
     }
 }
@@ -60,7 +61,7 @@ impl Run {
     /// # Errors
     ///
     /// When the run is asked to end; everything else is a verdict.
-    pub(super) async fn object(&self, ground: &Ground, expected: &Expected) -> Result<Verdict, Error> {
+    pub(super) async fn object(&self, ground: &Ground, expected: &Expected<'_>) -> Result<Verdict, Error> {
         let mut expected = expected.clone();
         for _ in 0..TRIES {
             let verdict = self.verdict(ground, &expected).await;
@@ -78,7 +79,7 @@ impl Run {
         Ok(Verdict::Unchecked { why: "it is replaced again and again".to_owned(), is_passing: false })
     }
 
-    async fn verdict(&self, ground: &Ground, expected: &Expected) -> Result<Verdict, Error> {
+    async fn verdict(&self, ground: &Ground, expected: &Expected<'_>) -> Result<Verdict, Error> {
         if self.config.extent == Extent::Quick {
             let name = ground.name(&expected.name);
             let found = ground.store.head_with_segments(&ground.container, name).await;
@@ -106,14 +107,14 @@ impl Run {
     }
 
     /// What to say of a fault: a dump that may be the old one or the new one may be none, where one of them is empty.
-    fn absent(&self, expected: &Expected, fault: Fault) -> Verdict {
+    fn absent(&self, expected: &Expected<'_>, fault: Fault) -> Verdict {
         let may_be_absent =
             matches!(expected.held, Held::Dump { .. }) && expected.prints.iter().any(|it| it.bytes == 0);
         if may_be_absent && fault.what == ABSENT { Verdict::Whole } else { Verdict::Damaged(fault.what) }
     }
 
     /// Reads the object once; at first in the way that is easiest for the store.
-    async fn read(&self, ground: &Ground, expected: &Expected, at_first: bool) -> Result<Result<(), Fault>, Error> {
+    async fn read(&self, ground: &Ground, expected: &Expected<'_>, at_first: bool) -> Result<Result<(), Fault>, Error> {
         let (container, name) = (&ground.container, ground.name(&expected.name));
         let opened = match at_first {
             true => ground.store.get_unchecked(container, name).await,
@@ -128,7 +129,7 @@ impl Run {
         }
         // Which of its files is damaged is worth knowing only when something is.
         let is_deep = self.config.extent >= Extent::Deep;
-        let tar = expected.shard().filter(|_| is_deep || !at_first).map(|(_, shard)| folder(shard));
+        let tar = expected.shard().filter(|_| is_deep || !at_first).map(folder);
         let shelf = match (expected.shard(), self.file(ground, expected)) {
             (Some(_), None) if is_deep => Some(Arc::new(self.spool().await?.shelf(expected.bytes()).await?)),
             _ => None,
@@ -140,7 +141,7 @@ impl Run {
         };
         if !expected.prints.iter().any(|print| print.sha256 == seen.sha256) {
             let mut what = "its SHA-256 is not that of the manifest".to_owned();
-            if let Some((_, shard)) = expected.shard() {
+            if let Some(shard) = expected.shard() {
                 what.push_str(&differing(&seen, shard));
             }
             return Ok(Err(Fault::of_bytes(what)));
@@ -169,7 +170,7 @@ impl Run {
     }
 
     /// The file in which the object lies, where it lies in one.
-    fn file(&self, ground: &Ground, expected: &Expected) -> Option<PathBuf> {
+    fn file(&self, ground: &Ground, expected: &Expected<'_>) -> Option<PathBuf> {
         ground.store.file(&ground.container, ground.name(&expected.name))
     }
 
@@ -177,7 +178,7 @@ impl Run {
     async fn broken(
         &self,
         ground: &Ground,
-        expected: &Expected,
+        expected: &Expected<'_>,
         error: store::Error,
     ) -> Result<Result<(), Fault>, Error> {
         let name = ground.name(&expected.name);
@@ -192,10 +193,10 @@ impl Run {
     }
 
     /// A metastore can be read, which its digest does not say.
-    async fn metastore(&self, ground: &Ground, expected: &Expected) -> Result<Result<(), Fault>, Error> {
+    async fn metastore(&self, ground: &Ground, expected: &Expected<'_>) -> Result<Result<(), Fault>, Error> {
         let name = ground.name(&expected.name);
         let bytes = ground.store.get_bytes(&ground.container, name, expected.bytes()).await?;
-        Ok(Framed::decode(bytes).map(drop).map_err(|fault| Fault::within(fault.to_string())))
+        Ok(Framed::decode(bytes).map(drop).map_err(|fault| Fault::lasting(fault.to_string())))
     }
 
     /// The files of a shard are those of the manifest, and whole.
@@ -207,11 +208,11 @@ impl Run {
     ) -> Result<Result<(), Fault>, Error> {
         let (Some(Ok(files)), Some(lying)) = (&seen.files, lying) else {
             let why = seen.files.as_ref().and_then(|files| files.as_ref().err());
-            return Ok(Err(Fault::within(why.map_or("it was not looked into", String::as_str))));
+            return Ok(Err(Fault::lasting(why.map_or("it was not looked into", String::as_str))));
         };
         if let Some(name) = different(files, shard).first() {
             let what = format!("the manifest has another digest of {name} than its own of the whole says");
-            return Ok(Err(Fault::within(what)));
+            return Ok(Err(Fault::lasting(what)));
         }
         let inner = files.iter().map(|file| {
             let ShardFile { name, offset, bytes, .. } = file;
@@ -219,7 +220,7 @@ impl Run {
         });
         let inner = inner.collect();
         let faults = inside::check(lying, inner, self.config.extent, self.config.interrupt.clone()).await?;
-        Ok(if faults.is_empty() { Ok(()) } else { Err(Fault::within(faults.join("; "))) })
+        Ok(if faults.is_empty() { Ok(()) } else { Err(Fault::lasting(faults.join("; "))) })
     }
 }
 
@@ -250,9 +251,10 @@ fn judged(verdict: Result<Verdict, Error>) -> Result<Verdict, Error> {
 /// What of a store's error is the object's fault.
 fn fault_of(error: store::Error, container: &str, name: &str) -> Result<Fault, Error> {
     match error {
-        store::Error::NotFound { object, .. } if object == format!("{container}/{name}") => Ok(Fault::of_bytes(ABSENT)),
-        store::Error::NotFound { object, .. } if object == container => Ok(Fault::of_bytes(ABSENT)),
-        store::Error::NotFound { object, .. } => Ok(Fault::of_bytes(format!("its segment {object} does not exist"))),
+        // A store asks all that may have a copy before it says so.
+        store::Error::NotFound { object, .. } if object == format!("{container}/{name}") => Ok(Fault::lasting(ABSENT)),
+        store::Error::NotFound { object, .. } if object == container => Ok(Fault::lasting(ABSENT)),
+        store::Error::NotFound { object, .. } => Ok(Fault::lasting(format!("its segment {object} does not exist"))),
         store::Error::Mismatch { .. } | store::Error::Changed { .. } => Ok(Fault::of_bytes(error.to_string())),
         error => Err(error.into()),
     }

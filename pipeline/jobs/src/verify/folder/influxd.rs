@@ -73,8 +73,15 @@ impl Run {
         });
         let quick = self.config.extent == Extent::Quick;
         let due = pieces.into_iter().filter(|(name, _)| !quick && self.slice.is_none_or(|slice| slice.holds(name)));
-        let looks: Vec<_> = due.map(|(name, piece)| self.piece(folder.join(&name), name, piece)).collect();
-        progress.report(Event::Planned { objects: looks.len() as u64, bytes: 0 });
+        let due: Vec<(String, (Piece, u64))> = due.collect();
+        let bytes = due.iter().map(|(_, (_, bytes))| bytes).sum();
+        progress.report(Event::Planned { objects: due.len() as u64, bytes });
+        let looks = due.into_iter().map(|(name, (piece, bytes))| async move {
+            let examined = self.examine(folder.join(&name), piece).await;
+            (name, bytes, examined)
+        });
+        // Collected first, so that the closure's borrows need not hold for every lifetime.
+        let looks: Vec<_> = looks.collect();
         let mut ended = futures_util::stream::iter(looks).buffer_unordered(self.config.parallel.max(1));
         let (mut metastores, mut shards) = (Vec::new(), BTreeSet::new());
         while let Some((name, bytes, examined)) = ended.next().await {
@@ -107,12 +114,6 @@ impl Run {
         Ok(verified)
     }
 
-    /// Looks at a file; gives its name back, and its length.
-    async fn piece(&self, path: PathBuf, name: String, piece: Piece) -> (String, u64, Result<Examined, Error>) {
-        let bytes = tokio::fs::metadata(&path).await.map_or(0, |found| found.len());
-        (name, bytes, self.examine(path, piece).await)
-    }
-
     async fn examine(&self, path: PathBuf, piece: Piece) -> Result<Examined, Error> {
         let interrupt = self.config.interrupt.clone();
         // Without digests nothing but a look inside tells anything.
@@ -134,7 +135,8 @@ impl Run {
 
 /// What is to be looked at in a folder, and what the names of its files tell.
 struct Arranged {
-    pieces: BTreeMap<String, Piece>,
+    /// With their lengths in bytes.
+    pieces: BTreeMap<String, (Piece, u64)>,
     damages: Vec<Damage>,
     notes: Vec<String>,
     night: String,
@@ -145,8 +147,11 @@ impl Arranged {
         let files = Files::list(folder).map_err(|error| legacy::unreadable(folder, &error))?;
         let night = folder.display().to_string();
         let mut all = Arranged { pieces: BTreeMap::new(), damages: Vec::new(), notes: Vec::new(), night };
-        all.pieces.extend(files.metastores.iter().map(|name| (name.clone(), Piece::Metastore)));
-        all.pieces.extend(files.shards.iter().map(|(name, id)| (name.clone(), Piece::Shard(*id))));
+        // One that has gone meanwhile is told of when it is looked at.
+        let bytes = |name: &str| folder.join(name).metadata().map_or(0, |found| found.len());
+        let with_bytes = |name: &String, piece| (name.clone(), (piece, bytes(name)));
+        all.pieces.extend(files.metastores.iter().map(|name| with_bytes(name, Piece::Metastore)));
+        all.pieces.extend(files.shards.iter().map(|(name, id)| with_bytes(name, Piece::Shard(*id))));
         for name in &files.pending {
             all.damage(name, "it is the beginning of a file: influxd backup was ended while it downloaded it");
         }
@@ -181,7 +186,7 @@ impl Arranged {
             }
             let unlisted =
                 if name.ends_with(".meta") { Piece::PackedMetastore(None) } else { Piece::PackedShard(None) };
-            all.pieces.insert(name.clone(), piece.unwrap_or(unlisted));
+            all.pieces.extend([with_bytes(name, piece.unwrap_or(unlisted))]);
         }
         if files.manifests.len() > 1 {
             all.notes.push(
@@ -201,7 +206,7 @@ impl Arranged {
         self.damages.push(Damage { object: object.to_owned(), what: what.to_owned(), hint: AGAIN.to_owned() });
     }
 
-    fn into_parts(self) -> (BTreeMap<String, Piece>, Verified) {
+    fn into_parts(self) -> (BTreeMap<String, (Piece, u64)>, Verified) {
         let Arranged { pieces, damages, notes, night } = self;
         let verified = Verified {
             night,
