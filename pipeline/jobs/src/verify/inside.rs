@@ -4,14 +4,11 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use tsm::{ReadAt, Section, Tombstones, check};
+use tsm::{Bytes, ReadAt, Section, Tombstones, check};
 
 use super::Extent;
 use crate::blocking::blocking;
 use crate::{Error, Interrupt};
-
-/// What a tombstone is read through, in bytes.
-const BUFFER: usize = 64 << 10;
 
 /// A file in a tar.
 #[derive(Debug, Clone)]
@@ -58,8 +55,7 @@ pub(super) fn check_blocking(
         let found = if file.name.ends_with(".tsm") {
             check::file(&section, extent).map(drop)
         } else if file.name.ends_with(".tombstone") {
-            let reader = io::BufReader::with_capacity(BUFFER, Sequential { source: section, offset: 0 });
-            Tombstones::read(reader).map(drop)
+            Bytes::of(&section).and_then(|bytes| Tombstones::read(io::BufReader::new(bytes))).map(drop)
         } else {
             Ok(())
         };
@@ -91,22 +87,5 @@ impl ReadAt for Watched<'_> {
             return Err(io::Error::other("interrupted"));
         }
         ReadAt::read_exact_at(self.file, buffer, offset)
-    }
-}
-
-/// A source from its beginning to its end.
-#[derive(Debug)]
-struct Sequential<S> {
-    source: S,
-    offset: u64,
-}
-
-impl<S: ReadAt> io::Read for Sequential<S> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let left = self.source.length()?.saturating_sub(self.offset);
-        let length = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len());
-        self.source.read_exact_at(&mut buffer[..length], self.offset)?;
-        self.offset += length as u64;
-        Ok(length)
     }
 }

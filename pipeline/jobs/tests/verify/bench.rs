@@ -59,6 +59,7 @@ impl Bench {
             databases: Vec::new(),
             if_missing: false,
             replace,
+            verify: backup::Verify::Checksums,
             parallel: 2,
             token_expiry: None,
             interrupt: Interrupt::new(),
