@@ -1,14 +1,16 @@
 //! A server with a night loaded, an archive that has its seal, and witnesses of what a dump left there.
 
+use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use archive::manifest::{BackupManifest, Content, ShardRecord, Source, StoredObject, Writer};
-use archive::{Calendar, ContainerPattern, Date, Document, names};
+use archive::{Calendar, ContainerPattern, Date, Document, NightState, names, night_state};
 use chrono::{DateTime, NaiveTime, Utc};
 use chrono_tz::Tz;
 use influx::{Influx, Settings};
+use jobs::backup;
 use jobs::dump::{self, Config, Outcome, Reading};
 use jobs::loaded::{self, LoadedNight};
 use jobs::{Error, Event, Interrupt, Place, Progress};
@@ -83,6 +85,46 @@ impl Bench {
         bench.influxd.write("sensu_db", lines).await;
         bench.load(NIGHT).await;
         bench
+    }
+
+    /// Backs the server up for real, and says that it holds the night. Databases of InfluxDB's own and ours stay out.
+    pub(crate) async fn back_up(&self) -> BackupManifest {
+        let Config { place, calendar, date: _, interrupt, .. } = self.config(&[]);
+        let config = backup::Config {
+            place,
+            calendar,
+            date: Date::Day(NIGHT.parse().unwrap()),
+            databases: vec!["sensu_db".to_owned()],
+            if_missing: false,
+            replace: false,
+            verify: backup::Verify::Decode,
+            parallel: 3,
+            token_expiry: None,
+            interrupt,
+        };
+        let store = Arc::clone(&self.store);
+        backup::run(config, now(), store, self.influx(), Arc::new(())).await.unwrap();
+        let NightState::Ready(sealed) = night_state(self.store.as_ref(), NIGHT).await.unwrap() else {
+            panic!("{NIGHT} is not sealed");
+        };
+        self.record(NIGHT, &sealed.sha256).await;
+        sealed.document
+    }
+
+    /// The files that a dump from the backup writes, by name.
+    pub(crate) async fn from_backup(&self, config: Config) -> Result<BTreeMap<String, String>, Error> {
+        self.files(config, Reading::Backup).await
+    }
+
+    /// The files that a dump writes, by name; none of them is stored.
+    pub(crate) async fn files(&self, config: Config, reading: Reading) -> Result<BTreeMap<String, String>, Error> {
+        let output = temp_dir();
+        let config = Config { upload: false, output: Some(output.path().to_owned()), ..config };
+        let outcome = self.dump_from(config, reading, Arc::new(())).await?;
+        assert!(outcome.failures().is_empty(), "{:?}", outcome.failures());
+        let files = std::fs::read_dir(output.path()).unwrap().map(|entry| entry.unwrap());
+        let text = |entry: std::fs::DirEntry| std::fs::read_to_string(entry.path()).unwrap();
+        Ok(files.map(|entry| (entry.file_name().into_string().unwrap(), text(entry))).collect())
     }
 
     /// Seals a backup of the night, and says that the server holds it.

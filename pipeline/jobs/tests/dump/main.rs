@@ -16,6 +16,7 @@ mod open;
 mod patterns;
 mod points;
 mod refusals;
+mod rest;
 mod room;
 mod selection;
 mod shards;
