@@ -19,8 +19,6 @@ pub(super) struct Blocks<'a, S> {
     source: &'a S,
     extent: Extent,
     window: Window,
-    /// For each type, so that memory is used again.
-    decoded: [Points; 5],
     /// The type of the current key by the index.
     kind: Kind,
     number: u64,
@@ -38,9 +36,8 @@ impl<'a, S: ReadAt> Blocks<'a, S> {
             first: i64::MAX,
             last: i64::MIN,
         };
-        let decoded = [Kind::Float, Kind::Integer, Kind::Boolean, Kind::String, Kind::Unsigned].map(Points::empty);
         let window = Window { bytes: Vec::new(), offset: 0, most: buffer, ends: layout.index_offset() };
-        Blocks { source, extent, window, decoded, kind: Kind::Float, number: 0, summary }
+        Blocks { source, extent, window, kind: Kind::Float, number: 0, summary }
     }
 
     /// The next key, with blocks of that type.
@@ -50,12 +47,12 @@ impl<'a, S: ReadAt> Blocks<'a, S> {
         self.summary.keys = self.summary.keys.saturating_add(1);
     }
 
-    /// Checks the next block of the current key.
-    pub(super) fn check(&mut self, key: &[u8], entry: &Entry) -> Result<Found, Error> {
+    /// Checks the next block of the current key. `decoded` is memory to use, the same for all files.
+    pub(super) fn check(&mut self, key: &[u8], entry: &Entry, decoded: &mut Points) -> Result<Found, Error> {
         self.number = self.number.saturating_add(1);
         let number = self.number;
         let bytes = self.window.read(self.source, entry)?;
-        let found = look(bytes, entry, self.extent, &mut self.decoded).and_then(|(kind, points)| {
+        let found = look(bytes, entry, self.extent, decoded).and_then(|(kind, points)| {
             // The server takes the type of a key's first block into the index.
             if number == 1 && kind != self.kind {
                 return Err(Fault("its type is not that of the index"));
@@ -87,16 +84,15 @@ impl<'a, S: ReadAt> Blocks<'a, S> {
     }
 }
 
-fn look(bytes: &[u8], entry: &Entry, extent: Extent, decoded: &mut [Points; 5]) -> Result<(Kind, u64), Fault> {
+fn look(bytes: &[u8], entry: &Entry, extent: Extent, decoded: &mut Points) -> Result<(Kind, u64), Fault> {
     let block = Block::open(bytes)?;
     let kind = block.kind();
     if extent == Extent::Checksums {
         return Ok((kind, block.count()? as u64));
     }
-    let Some(points) = decoded.get_mut(usize::from(kind.code())) else { return Err(Fault("its type is unknown")) };
-    block.decode(points)?;
-    compare(&points.times, entry)?;
-    Ok((kind, points.len() as u64))
+    block.decode(decoded)?;
+    compare(&decoded.times, entry)?;
+    Ok((kind, decoded.len() as u64))
 }
 
 /// Whether times are those that the index states.

@@ -13,7 +13,7 @@ use std::io::{BufReader, Read};
 
 use sha2::{Digest, Sha256};
 
-use crate::{Bytes, Error, InFile, IndexReader, Keys, Layout, ReadAt, Tombstones, layout};
+use crate::{Bytes, Error, InFile, IndexReader, Keys, Kind, Layout, Points, ReadAt, Tombstones, layout};
 use blocks::Blocks;
 use spans::Spans;
 use statistics::Statistics;
@@ -74,10 +74,11 @@ pub fn file<S: ReadAt>(source: &S, extent: Extent) -> Result<FileSummary, Error>
     let layout = layout(source)?;
     let mut index = open(source, layout, LARGEST_BUFFER);
     let mut blocks = Blocks::new(source, layout, extent, LARGEST_BUFFER);
+    let mut decoded = Points::empty(Kind::Float);
     while let Some(key) = index.next()? {
         blocks.begin(key.kind);
         for entry in &key.entries {
-            blocks.check(&key.key, entry)?;
+            blocks.check(&key.key, entry, &mut decoded)?;
         }
     }
     Ok(blocks.summary(digest(index.into_inner())))
@@ -101,6 +102,7 @@ pub fn shard<S: ReadAt>(files: &[ShardFile<S>], extent: Extent) -> Result<ShardS
     let mut keys = Keys::new(indexes);
     let mut statistics = Statistics::default();
     let mut spans = Spans::default();
+    let mut decoded = Points::empty(Kind::Float);
     while let Some(key) = keys.next()? {
         spans.clear();
         for part in &key.parts {
@@ -108,7 +110,8 @@ pub fn shard<S: ReadAt>(files: &[ShardFile<S>], extent: Extent) -> Result<ShardS
             blocks.begin(part.kind);
             spans.begin(part.file, file.tombstones.ranges(&key.key));
             for entry in &part.entries {
-                let found = blocks.check(&key.key, entry).map_err(|error| InFile { file: part.file, error })?;
+                let found = blocks.check(&key.key, entry, &mut decoded);
+                let found = found.map_err(|error| InFile { file: part.file, error })?;
                 spans.push(*entry, found);
             }
         }
