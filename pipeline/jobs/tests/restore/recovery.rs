@@ -7,7 +7,7 @@ use jobs::{Kind, loaded};
 use test_support::{Influxd, temp_dir};
 
 use crate::bench::{
-    Bench, DAY, MIDNIGHT, NIGHT, assert_clean, count, fill, influx, metastore, now, once, once_called, points,
+    Bench, DAY, MIDNIGHT, NIGHT, assert_clean, count, edit, fill, influx, metastore, now, once, once_called, points,
 };
 use crate::refusals::assert_refused;
 
@@ -75,6 +75,30 @@ async fn a_rebuilt_production_is_production_again() {
     assert_eq!((metastore(&source).cluster_id, points(&source, "sensu_db").await), (id, all));
     let config = Config { first_restore: true, ..bench.config(&source) };
     assert_refused(&bench, config, &source, Kind::Usage, "the target is the server that the backup came from").await;
+}
+
+#[tokio::test]
+async fn points_that_a_recovery_lacks_are_missed_where_no_policy_may_have_removed_them() {
+    let source = production().await;
+    source.statement("ALTER RETENTION POLICY week ON short DURATION 168h SHARD DURATION 24h").await;
+    let bench = Bench::with_night_of(&source).await;
+    // The night says of every field that there was one more.
+    edit(&bench, |manifest| {
+        for measurement in manifest["measurements"].as_array_mut().unwrap() {
+            for field in measurement["fields"].as_array_mut().unwrap() {
+                field["points"] = (field["points"].as_u64().unwrap() + 1).into();
+            }
+        }
+    })
+    .await;
+    let target = Influxd::start().await;
+    let recovery = Config { recovery: Some(Recovery { accept_expiry: true }), ..bench.config(&target) };
+    let outcome = bench.restore_with(recovery, &target).await.unwrap();
+    let line = |field| format!("sensu_db.default: field {field} of cpu has 100 points, and 101 were backed up");
+    assert_eq!(outcome.failures, ["idle", "load", "note", "ok"].map(line));
+    let proof = outcome.proof.unwrap();
+    assert_eq!((proof.missing, proof.surplus), (outcome.failures, vec![]));
+    assert!(proof.points.iter().any(|count| count.database == "short"));
 }
 
 #[tokio::test]
