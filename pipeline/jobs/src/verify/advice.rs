@@ -12,6 +12,15 @@ use super::ground::Ground;
 /// So many other nights are asked for a shard at most, the nearest first.
 const NIGHTS: usize = 60;
 
+/// A shard that is damaged.
+pub(super) struct DamagedShard<'a> {
+    /// The name of its object.
+    pub(super) name: &'a str,
+    pub(super) record: &'a ShardRecord,
+    /// Whether it was whole when it was stored: else another one with the same bytes is no help.
+    pub(super) was_whole: bool,
+}
+
 /// Where else a shard is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Elsewhere {
@@ -38,7 +47,7 @@ impl Run {
         &self,
         ground: &Ground,
         night: &BackupManifest,
-        shards: &[(&str, &ShardRecord)],
+        shards: &[DamagedShard<'_>],
     ) -> BTreeMap<String, Elsewhere> {
         let mut found: BTreeMap<String, Elsewhere> = BTreeMap::new();
         let store = ground.store.as_ref();
@@ -53,7 +62,7 @@ impl Run {
         others.sort_by_key(|(day, _)| ((*day - night.night).num_days().abs(), *day < night.night));
         for (_, container) in others.into_iter().take(NIGHTS) {
             let settled = |name: &str| found.get(name).is_some_and(|elsewhere| elsewhere.is_same);
-            if shards.iter().all(|(name, _)| settled(name)) {
+            if shards.iter().all(|shard| settled(shard.name)) {
                 break;
             }
             let manifest = read::<BackupManifest>(store, &container, &names::backup_manifest(&container)).await;
@@ -61,17 +70,17 @@ impl Run {
             if other.source.cluster_id != night.source.cluster_id || other.container != container {
                 continue;
             }
-            for (name, shard) in shards {
+            for DamagedShard { name, record, was_whole } in shards {
                 let known =
                     |shard: &ShardRecord| (shard.database.clone(), shard.retention_policy.clone(), shard.shard_id);
-                let Some((object, _)) = other.shards().find(|(_, theirs)| known(theirs) == known(shard)) else {
+                let Some((object, _)) = other.shards().find(|(_, theirs)| known(theirs) == known(record)) else {
                     continue;
                 };
                 let ours = night.objects.iter().find(|object| object.name == *name);
                 let is_same = ours.is_some_and(|ours| ours.sha256 == object.sha256);
                 let object = object.name.clone();
                 let elsewhere = Elsewhere { container: container.clone(), object, is_same };
-                if is_same || !found.contains_key(*name) {
+                if is_same && *was_whole || !is_same && !found.contains_key(*name) {
                     found.insert((*name).to_owned(), elsewhere);
                 }
             }

@@ -1,14 +1,14 @@
 //! One night: its seals, every object that they name, and what to say of what was found.
 
-use archive::manifest::ShardRecord;
 use archive::verification::Damage;
 use archive::{BackupManifest, Loaded, NightState, names, night_state};
 use futures_util::StreamExt;
 use store::ObjectInfo;
 
+use super::advice::DamagedShard;
 use super::expected::{Expected, Held};
 use super::ground::Ground;
-use super::object::Verdict;
+use super::object::{Fault, Verdict};
 use super::{Run, Target, Verified};
 use crate::{Error, Event, Kind, wait};
 
@@ -124,7 +124,7 @@ impl Run {
         let bytes = all.objects.iter().map(Expected::bytes).fold(0, u64::saturating_add);
         progress.report(Event::Planned { objects: all.objects.len() as u64, bytes });
 
-        let mut damaged: Vec<(Expected<'_>, String)> = Vec::new();
+        let mut damaged: Vec<(Expected<'_>, Fault)> = Vec::new();
         // Collected first, so that the closure's borrows need not hold for every lifetime.
         let looks: Vec<_> = all
             .objects
@@ -148,12 +148,12 @@ impl Run {
                     progress.report(Event::Warning(&format!("{name}: {note}")));
                     verified.notes.push(format!("{name}: {note}"));
                 }
-                Verdict::Damaged(what) => {
+                Verdict::Damaged(fault) => {
                     if !matches!(expected.held, Held::Dump { .. }) && self.is_replaced(ground, seal).await? {
                         return Ok(Looked::Replaced);
                     }
-                    progress.report(Event::Warning(&format!("{name} is damaged: {what}")));
-                    damaged.push((expected, what));
+                    progress.report(Event::Warning(&format!("{name} is damaged: {}", fault.what)));
+                    damaged.push((expected, fault));
                 }
                 Verdict::Unchecked { why, is_passing } => {
                     let line = format!("{name} could not be looked at: {why}");
@@ -172,15 +172,19 @@ impl Run {
             }
         }
         drop(ended);
-        let shards: Vec<(&str, &ShardRecord)> =
-            damaged.iter().filter_map(|(expected, _)| Some((expected.name.as_str(), expected.shard()?))).collect();
+        let shards: Vec<DamagedShard<'_>> = damaged
+            .iter()
+            .filter_map(|(expected, fault)| {
+                Some(DamagedShard { name: &expected.name, record: expected.shard()?, was_whole: fault.is_in_bytes })
+            })
+            .collect();
         let elsewhere = match manifest {
             Some(loaded) if !shards.is_empty() => self.elsewhere(ground, &loaded.document, &shards).await,
             _ => Default::default(),
         };
-        for (expected, what) in damaged {
+        for (expected, fault) in damaged {
             let hint = self.hint(ground, &expected, elsewhere.get(&expected.name));
-            verified.damages.push(Damage { object: expected.name, what, hint });
+            verified.damages.push(Damage { object: expected.name, what: fault.what, hint });
         }
         verified.damages.sort_by(|one, other| one.object.cmp(&other.object));
         if self.config.interrupt.is_requested() {

@@ -28,8 +28,7 @@ pub(super) enum Verdict {
     Whole,
     /// It is whole, and there is something to tell.
     Mended(String),
-    /// What is wrong with it.
-    Damaged(String),
+    Damaged(Fault),
     /// Nothing is known of it.
     Unchecked {
         why: String,
@@ -38,20 +37,29 @@ pub(super) enum Verdict {
     },
 }
 
-/// Something that keeps an object from being whole, and whether reading it again may help.
-struct Fault {
-    what: String,
-    is_in_bytes: bool,
+/// Something that keeps an object from being whole.
+#[derive(Debug)]
+pub(super) struct Fault {
+    pub(super) what: String,
+    /// Whether its bytes are not what they were, or not all of them.
+    pub(super) is_in_bytes: bool,
+    /// Whether reading it again may help.
+    may_pass: bool,
 }
 
 impl Fault {
     fn of_bytes(what: impl Into<String>) -> Fault {
-        Fault { what: what.into(), is_in_bytes: true }
+        Fault { what: what.into(), is_in_bytes: true, may_pass: true }
     }
 
-    /// One that stays however often it is read.
-    fn lasting(what: impl Into<String>) -> Fault {
-        Fault { what: what.into(), is_in_bytes: false }
+    /// Of one that is not there, however often it is asked for.
+    fn absent(what: impl Into<String>) -> Fault {
+        Fault { what: what.into(), is_in_bytes: true, may_pass: false }
+    }
+
+    /// Of bytes that are what they were when they were stored.
+    fn within(what: impl Into<String>) -> Fault {
+        Fault { what: what.into(), is_in_bytes: false, may_pass: false }
     }
 }
 
@@ -84,12 +92,13 @@ impl Run {
             let name = ground.name(&expected.name);
             let found = ground.store.head_with_segments(&ground.container, name).await;
             return match found.map_err(|error| fault_of(error, &ground.container, name)) {
-                Ok(info) => Ok(compare(&info, &expected.prints).map_or(Verdict::Whole, Verdict::Damaged)),
+                Ok(info) => Ok(compare(&info, &expected.prints)
+                    .map_or(Verdict::Whole, |what| Verdict::Damaged(Fault::of_bytes(what)))),
                 Err(fault) => fault.map(|fault| self.absent(expected, fault)),
             };
         }
         let Err(first) = self.read(ground, expected, true).await? else { return Ok(Verdict::Whole) };
-        if !first.is_in_bytes {
+        if !first.may_pass {
             return Ok(self.absent(expected, first));
         }
         // A folder has one copy only, but then it is told which file it is.
@@ -110,7 +119,7 @@ impl Run {
     fn absent(&self, expected: &Expected<'_>, fault: Fault) -> Verdict {
         let may_be_absent =
             matches!(expected.held, Held::Dump { .. }) && expected.prints.iter().any(|it| it.bytes == 0);
-        if may_be_absent && fault.what == ABSENT { Verdict::Whole } else { Verdict::Damaged(fault.what) }
+        if may_be_absent && fault.what == ABSENT { Verdict::Whole } else { Verdict::Damaged(fault) }
     }
 
     /// Reads the object once; at first in the way that is easiest for the store.
@@ -196,7 +205,7 @@ impl Run {
     async fn metastore(&self, ground: &Ground, expected: &Expected<'_>) -> Result<Result<(), Fault>, Error> {
         let name = ground.name(&expected.name);
         let bytes = ground.store.get_bytes(&ground.container, name, expected.bytes()).await?;
-        Ok(Framed::decode(bytes).map(drop).map_err(|fault| Fault::lasting(fault.to_string())))
+        Ok(Framed::decode(bytes).map(drop).map_err(|fault| Fault::within(fault.to_string())))
     }
 
     /// The files of a shard are those of the manifest, and whole.
@@ -208,11 +217,11 @@ impl Run {
     ) -> Result<Result<(), Fault>, Error> {
         let (Some(Ok(files)), Some(lying)) = (&seen.files, lying) else {
             let why = seen.files.as_ref().and_then(|files| files.as_ref().err());
-            return Ok(Err(Fault::lasting(why.map_or("it was not looked into", String::as_str))));
+            return Ok(Err(Fault::within(why.map_or("it was not looked into", String::as_str))));
         };
         if let Some(name) = different(files, shard).first() {
             let what = format!("the manifest has another digest of {name} than its own of the whole says");
-            return Ok(Err(Fault::lasting(what)));
+            return Ok(Err(Fault::within(what)));
         }
         let inner = files.iter().map(|file| {
             let ShardFile { name, offset, bytes, .. } = file;
@@ -220,7 +229,7 @@ impl Run {
         });
         let inner = inner.collect();
         let faults = inside::check(lying, inner, self.config.extent, self.config.interrupt.clone()).await?;
-        Ok(if faults.is_empty() { Ok(()) } else { Err(Fault::lasting(faults.join("; "))) })
+        Ok(if faults.is_empty() { Ok(()) } else { Err(Fault::within(faults.join("; "))) })
     }
 }
 
@@ -252,9 +261,9 @@ fn judged(verdict: Result<Verdict, Error>) -> Result<Verdict, Error> {
 fn fault_of(error: store::Error, container: &str, name: &str) -> Result<Fault, Error> {
     match error {
         // A store asks all that may have a copy before it says so.
-        store::Error::NotFound { object, .. } if object == format!("{container}/{name}") => Ok(Fault::lasting(ABSENT)),
-        store::Error::NotFound { object, .. } if object == container => Ok(Fault::lasting(ABSENT)),
-        store::Error::NotFound { object, .. } => Ok(Fault::lasting(format!("its segment {object} does not exist"))),
+        store::Error::NotFound { object, .. } if object == format!("{container}/{name}") => Ok(Fault::absent(ABSENT)),
+        store::Error::NotFound { object, .. } if object == container => Ok(Fault::absent(ABSENT)),
+        store::Error::NotFound { object, .. } => Ok(Fault::absent(format!("its segment {object} does not exist"))),
         store::Error::Mismatch { .. } | store::Error::Changed { .. } => Ok(Fault::of_bytes(error.to_string())),
         error => Err(error.into()),
     }

@@ -68,6 +68,27 @@ async fn a_block_that_was_stored_damaged_is_found_by_a_deep_look_alone_and_named
 }
 
 #[tokio::test]
+async fn another_night_with_the_same_damaged_bytes_is_no_help() {
+    let (bench, source) = Bench::with_shards(1).await;
+    bench.back_up(&source, "2016-06-12").await;
+    let object = |bench: &Bench| {
+        let manifest: Value =
+            serde_json::from_slice(&fs::read(bench.file(&names::backup_manifest(NIGHT))).unwrap()).unwrap();
+        let objects = manifest["objects"].as_array().unwrap();
+        objects.iter().find(|object| object["name"] == shard(1)).unwrap()["sha256"].as_str().unwrap().to_owned()
+    };
+    let whole = object(&bench);
+    change(&bench, 1, |file| file[20] ^= 1);
+    let damaged = object(&bench);
+    let hint = async || bench.verify(Extent::Deep).await.nights[0].damages[0].hint.clone();
+    assert_eq!(hint().await, "2016-06-12 has this shard too, as it was then; restore it from there");
+    bench.damage(&names::backup_manifest("2016-06-12"), |bytes| {
+        *bytes = String::from_utf8(bytes.clone()).unwrap().replace(&whole, &damaged).into_bytes();
+    });
+    assert!(hint().await.starts_with("no other night has this shard"));
+}
+
+#[tokio::test]
 async fn what_the_checksums_cannot_tell_is_found_by_decoding() {
     let (bench, _source) = Bench::with_shards(1).await;
     change(&bench, 1, move_first_time);
