@@ -8,7 +8,9 @@ use std::path::Path;
 mod targets;
 
 /// A target by the name of its folder.
-const TARGETS: [(&str, fn(&[u8])); 12] = [
+type Target = (&'static str, fn(&[u8]));
+
+const TARGETS: [Target; 12] = [
     ("boolean", targets::boolean),
     ("float", targets::float),
     ("index", targets::index),

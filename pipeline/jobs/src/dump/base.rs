@@ -9,6 +9,7 @@ use influx::Influx;
 use store::Store;
 
 use super::Config;
+use super::schema::Origin;
 use crate::loaded::{self, LoadedNight};
 use crate::wait::{self, Told};
 use crate::{Error, Event, Kind, Lock, Progress, lock};
@@ -117,6 +118,36 @@ impl Base {
             .map(|shard| shard.snapshot_taken)
             .min()
             .unwrap_or(night.document.started)
+    }
+
+    /// The fields that have several types in the shards which meet a window, as far as the night's manifest tells: a line
+    /// for each, with the shards.
+    pub(super) fn conflicts(&self, origin: &Origin, window: Window) -> Vec<String> {
+        let Some(manifest) = self.manifest() else { return Vec::new() };
+        let meets = |id: &&u64| {
+            manifest.shards().any(|(_, shard)| {
+                shard.shard_id == **id
+                    && shard.starts.is_none_or(|starts| starts < window.end)
+                    && window.start < shard.ends
+            })
+        };
+        let of = manifest.measurements.iter().filter(|measurement| {
+            measurement.database == origin.database
+                && measurement.retention_policy == origin.policy
+                && measurement.measurement == origin.measurement
+        });
+        let mut conflicts = Vec::new();
+        for fields in of.flat_map(|measurement| measurement.fields.chunk_by(|one, other| one.field == other.field)) {
+            let types = fields.iter().filter_map(|field| {
+                let shards: Vec<String> = field.shards.iter().filter(meets).map(u64::to_string).collect();
+                (!shards.is_empty()).then(|| format!("{} in shard {}", field.kind, shards.join(", ")))
+            });
+            let types: Vec<String> = types.collect();
+            if types.len() > 1 {
+                conflicts.push(format!("the field {:?} of {origin} is {}", fields[0].field, types.join(" and ")));
+            }
+        }
+        conflicts
     }
 
     /// The seal of the night.

@@ -71,7 +71,7 @@ impl Run {
         for (task, made) in self.together(&tasks, |error| error.kind() == Kind::Passing).await? {
             match made {
                 Ok(done) => {
-                    outcome.failures.extend(done.lacking);
+                    outcome.failures.extend(done.failures);
                     // A measurement that is new now has nothing of that day, as a rule.
                     if task.purpose == Purpose::Completion || done.dumped.records > 0 {
                         outcome.completed.push(done.dumped);

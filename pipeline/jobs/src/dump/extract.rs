@@ -59,7 +59,8 @@ pub(super) struct Request<'a> {
     pub(super) buffer_bytes: usize,
     /// Where the file lies, and the runs of the sorting.
     pub(super) shelf: Arc<Shelf>,
-    pub(super) segment_size: Option<u64>,
+    /// Begins the digests of the file.
+    pub(super) digester: Digester,
 }
 
 /// What lies in the file.
@@ -85,9 +86,9 @@ pub(super) async fn extract(
     let sorter = || Sorter::new(request.buffer_bytes, Arc::clone(&request.shelf), interrupt.clone());
     let arranger = Arranger::new(measurement, columns, older, task.page_size, task.encoding.format, sorter());
     let arranging = spawn_blocking(move || arranger.run(rows_out, &blocks));
-    let (target, segment_size) = (path.to_owned(), request.segment_size);
+    let (target, digester) = (path.to_owned(), request.digester.clone());
     let (shelf, ends) = (Arc::clone(&request.shelf), interrupt.clone());
-    let writing = spawn_blocking(move || write(&target, &shelf, &ends, blocks_out, segment_size));
+    let writing = spawn_blocking(move || write(&target, &shelf, &ends, blocks_out, digester));
 
     // Whoever fails closes its channels, and the others end without an error of their own.
     let asked = match source {
@@ -187,11 +188,10 @@ fn write(
     shelf: &Shelf,
     interrupt: &Interrupt,
     blocks: mpsc::Receiver<Vec<u8>>,
-    segment_size: Option<u64>,
+    mut digester: Digester,
 ) -> Result<Digests, Error> {
     let failed = |error: std::io::Error| Error::io(format!("write {}", path.display()), &error);
     let mut file = Stored { file: File::create(path).map_err(failed)?, shelf, interrupt };
-    let mut digester = Digester::new(segment_size);
     for block in blocks {
         file.write_all(&block).map_err(failed)?;
         digester.update(&block);

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use archive::records::DumpManifest;
-use store::{Digests, Store};
+use store::{Digester, Digests, Store};
 
 use super::arrange::Arranged;
 use super::deliver::deliver;
@@ -25,11 +25,12 @@ const DUMP: &str = "dump";
 /// So many measurements are named to someone who asked for one that is not there.
 const SHOWN: usize = 20;
 
-/// A dump, and what the server no longer had of an older one.
+/// A dump, and what is not as it should be with it: what the server no longer had of an older one, and fields of which
+/// queries would not show every value.
 #[derive(Debug)]
 pub(super) struct Made {
     pub(super) dumped: Dumped,
-    pub(super) lacking: Option<String>,
+    pub(super) failures: Vec<String>,
 }
 
 impl Run {
@@ -111,6 +112,13 @@ impl Run {
         }));
         let lacking = lacking(task, held.as_ref(), arranged.kept);
         warnings.extend(lacking.clone());
+        let mut failures: Vec<String> = lacking.into_iter().collect();
+        if self.source.live().is_some() {
+            let conflicts = self.base.conflicts(origin, task.window);
+            failures.extend(conflicts.into_iter().map(|what| {
+                format!("{what}: a query over all of them leaves values out; the dump has each in its own type")
+            }));
+        }
 
         // 3. Archive, seal, local copy.
         tags.sort_unstable();
@@ -133,7 +141,7 @@ impl Run {
             warnings,
         };
         if task.purpose == Purpose::Late && dumped.records == 0 {
-            return Ok(Made { dumped, lacking });
+            return Ok(Made { dumped, failures });
         }
         let _unbroken = self.job.unbroken.read().await;
         if let Some(store) = store {
@@ -150,7 +158,7 @@ impl Run {
             dumped.file = deliver(&path, output, file, digests.bytes).await?;
         }
         self.job.progress.report(Event::Done { name: file, bytes: digests.bytes });
-        Ok(Made { dumped, lacking })
+        Ok(Made { dumped, failures })
     }
 
     /// What the measurement consists of; `None` when it is not there, or its policy is not.
@@ -177,7 +185,10 @@ impl Run {
             cuts,
             buffer_bytes,
             shelf: Arc::clone(shelf),
-            segment_size: self.job.store.as_ref().and_then(|store| store.segment_size()),
+            digester: match &self.job.store {
+                Some(store) if self.job.config.upload => Digester::new(store.segment_size()),
+                _ => Digester::without_md5(),
+            },
         };
         // It hears of an interruption itself: its threads must have ended before the spool goes.
         let _unbroken = self.job.unbroken.read().await;
@@ -243,7 +254,7 @@ fn lock_name(store: &dyn Store, Origin { database, policy, measurement }: &Origi
 fn left_alone(held: DumpManifest) -> Made {
     let mut dumped = Dumped::of(held);
     dumped.warnings.push("the archive holds one from a later night already, which stays".to_owned());
-    Made { dumped, lacking: None }
+    Made { dumped, failures: Vec::new() }
 }
 
 /// The error that a server no longer has all that was dumped from the same backup.

@@ -220,7 +220,7 @@ impl Job {
         for (_, made) in run.together(&tasks, |error| tasks.len() == 1 || error.kind() == Kind::Passing).await? {
             match made {
                 Ok(made) => {
-                    outcome.failures.extend(made.lacking);
+                    outcome.failures.extend(made.failures);
                     outcome.dumps.push(made.dumped);
                 }
                 Err(error) => outcome.failures.push(failure(&error)),

@@ -121,7 +121,7 @@ async fn night_file(bench: &Bench) -> NightFile {
     let sealed = archive::read::<BackupManifest>(bench.store.as_ref(), NIGHT, &manifest).await.unwrap().document;
     let (object, shard) = sealed.shards().next().unwrap();
     let file = shard.files.iter().find(|file| file.name.ends_with(".tsm")).unwrap().clone();
-    NightFile { path: bench.folder.path().join("archive").join(&object.name), file }
+    NightFile { path: bench.folder.path().join("archive").join(NIGHT).join(&object.name), file }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -39,12 +39,14 @@ impl Opened {
     }
 }
 
+/// An object and a file in it.
+type Name = (Arc<str>, String);
+
 /// All indexes that a run has fetched.
 #[derive(Debug)]
 pub(super) struct Indexes {
     shelf: Shelf,
-    /// By object and file.
-    opened: Mutex<HashMap<(Arc<str>, String), Arc<Opened>>>,
+    opened: Mutex<HashMap<Name, Arc<Opened>>>,
 }
 
 impl Indexes {
