@@ -1,6 +1,8 @@
 //! How many field values a second become JSON text, from blocks in memory, on all cores: an hour of ten hosts with a record
 //! a second, six fields each, as `scripts/bench` has them for a day.
 
+#![allow(clippy::unwrap_used, reason = "a benchmark may fail")]
+
 use bytes::Bytes;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use jobs::dump::{SeriesBlocks, print_in_memory};

@@ -112,8 +112,7 @@ pub(super) fn print(
     for (number, series) in batch.series.iter().enumerate() {
         found.add(u32::try_from(number).unwrap_or(u32::MAX), series, ready, span);
     }
-    // Those of a series are in order already, which this sorting makes use of.
-    found.rows.sort_by_key(|row| (row.time, row.series));
+    found.arrange();
 
     let mut printed = Printed {
         text: Vec::with_capacity(expected),
@@ -152,10 +151,10 @@ fn append<const CELLS: bool>(
 ) {
     for (member, column) in series.members.iter().zip(columns) {
         if matches!(column, Column::Absent) {
-            text.extend_from_slice(&member.label[..member.before]);
+            text.extend_from_slice(&member.label.bytes()[..member.before]);
             continue;
         }
-        text.extend_from_slice(&member.label);
+        member.label.append(text);
         if CELLS && !matches!(column, Column::String(..)) {
             text.push(b'"');
         }
@@ -177,13 +176,15 @@ fn append<const CELLS: bool>(
             text.push(b'"');
         }
     }
-    text.extend_from_slice(&series.closing);
+    series.closing.append(text);
 }
 
 /// The records of a span.
 #[derive(Debug, Default)]
 struct Found<'a> {
     rows: Vec<Row>,
+    /// Where the rows of each series end.
+    ends: Vec<usize>,
     columns: Vec<Column<'a>>,
 }
 
@@ -192,7 +193,10 @@ impl<'a> Found<'a> {
         let cursors = series.members.iter().map(|member| Cursor::new(&ready[member.stream], span));
         let mut cursors: Vec<Cursor<'_>> = cursors.collect();
         loop {
-            let Some(time) = cursors.iter().filter_map(|cursor| cursor.times().first()).min().copied() else { return };
+            let Some(time) = cursors.iter().filter_map(|cursor| cursor.times().first()).min().copied() else {
+                self.ends.push(self.rows.len());
+                return;
+            };
             let columns = u32::try_from(self.columns.len()).unwrap_or(u32::MAX);
             let row = |(place, time): (u32, &i64)| Row { time: *time, series: number, columns, place };
             let together = together(&cursors);
@@ -207,6 +211,25 @@ impl<'a> Found<'a> {
                 .extend(cursors.iter().map(|cursor| if has(cursor) { cursor.column() } else { Column::Absent }));
             self.rows.push(row((0, &time)));
             cursors.iter_mut().filter(|cursor| has(cursor)).for_each(|cursor| cursor.advance(1));
+        }
+    }
+}
+
+impl Found<'_> {
+    /// Puts the rows into order: by time, then by series. Those of each series are in order already.
+    fn arrange(&mut self) {
+        let begins = [0].into_iter().chain(self.ends.iter().copied());
+        let series = begins.zip(&self.ends).map(|(begins, ends)| &self.rows[begins..*ends]);
+        let series: Vec<&[Row]> = series.filter(|rows| !rows.is_empty()).collect();
+        let Some((first, others)) = series.split_first() else { return };
+        let same = |rows: &&[Row]| {
+            rows.len() == first.len() && rows.iter().zip(*first).all(|(one, other)| one.time == other.time)
+        };
+        // As a rule they all have the same times.
+        if others.iter().all(same) {
+            self.rows = (0..first.len()).flat_map(|place| series.iter().map(move |rows| rows[place])).collect();
+        } else {
+            self.rows.sort_by_key(|row| (row.time, row.series));
         }
     }
 }
