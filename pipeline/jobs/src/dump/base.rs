@@ -255,16 +255,21 @@ async fn copied(
     }
 }
 
-/// The first sealed night of the archive after a day.
+/// The first sealed night of the archive after a day that has the database. Backups with a label stand beside the nights.
 async fn next(
     config: &Config,
     store: &dyn Store,
     night: &Night,
 ) -> Result<Option<archive::Loaded<BackupManifest>>, Error> {
     let nights = archive::nights(store, &config.calendar.pattern).await?;
-    for (_, container) in nights.iter().rev().filter(|(day, _)| *day > night.day) {
-        if let Ok(NightState::Ready(found)) = archive::night_state(store, container).await {
-            return Ok(Some(*found));
+    for (day, container) in nights.iter().rev().filter(|(day, _)| *day > night.day) {
+        if config.calendar.of_day(*day).ok().is_none_or(|night| night.container != *container) {
+            continue;
+        }
+        let has = |found: &BackupManifest| config.database.as_ref().is_none_or(|name| found.databases.contains(name));
+        match archive::night_state(store, container).await {
+            Ok(NightState::Ready(found)) if has(&found.document) => return Ok(Some(*found)),
+            _ => {}
         }
     }
     Ok(None)

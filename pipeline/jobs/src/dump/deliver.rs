@@ -42,5 +42,9 @@ pub(super) async fn deliver(spooled: &Path, folder: &Path, name: &str, bytes: u6
         }
     });
     let delivered = delivered.await.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()));
-    delivered.map_err(|(target, error)| Error::io(format!("write {}", target.display()), &error))
+    delivered.map_err(|(target, error)| match error.kind() {
+        std::io::ErrorKind::StorageFull => Error::io(format!("write {}", target.display()), &error)
+            .hint("the disk is full; free space there, or name another folder with --output"),
+        _ => Error::io(format!("write {}", target.display()), &error),
+    })
 }

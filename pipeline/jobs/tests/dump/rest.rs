@@ -154,6 +154,24 @@ async fn an_index_that_is_not_the_stored_one_is_not_believed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_shard_that_is_gone_or_too_short_is_damage() {
+    let bench = Bench::start().await;
+    bench.influxd.write("sensu_db", &lines(&["a"], 1, 900)).await;
+    bench.back_up().await;
+    let NightFile { path, file } = night_file(&bench).await;
+    std::fs::File::options().write(true).open(&path).unwrap().set_len(file.offset + 100).unwrap();
+    let error = bench.from_backup(bench.config(&["a"])).await.unwrap_err();
+    assert_eq!(error.kind(), Kind::Damage, "{error}");
+    std::fs::remove_file(&path).unwrap();
+    let error = bench.from_backup(bench.config(&["a"])).await.unwrap_err();
+    assert_eq!(
+        (error.kind(), error.to_string().ends_with("the shard does not exist")),
+        (Kind::Damage, true),
+        "{error}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn every_value_keeps_its_type_where_shards_of_several_types_overlap() {
     let bench = Bench::start().await;
     let hours = "CREATE RETENTION POLICY hours ON sensu_db DURATION INF REPLICATION 1 SHARD DURATION 1h DEFAULT";

@@ -11,7 +11,7 @@ use tsm::{Fault, block};
 
 use super::batch::{Batch, Block};
 use super::files::StoredFile;
-use super::indexes::{LOOKS, Opened, damaged};
+use super::indexes::{self, LOOKS, Opened, damaged};
 use super::sweep::{Fetched, Group};
 use crate::Error;
 
@@ -115,7 +115,7 @@ impl<'a> Fetching<'a> {
         let file = &self.files[file].stored;
         let begins = file.file.offset;
         let range = begins + range.start..begins + range.end;
-        let download = self.store.get(self.container, &file.object, Some(range)).await?;
+        let download = indexes::get(self.store, self.container, &file.object, &file.file.name, range).await?;
         let mut pieces: Vec<Bytes> = download.stream.try_collect().await?;
         Ok(if pieces.len() == 1 { pieces.remove(0) } else { pieces.concat().into() })
     }

@@ -68,6 +68,11 @@ fn files(object: &StoredObject, shard: &ShardRecord) -> Result<Vec<StoredFile>, 
                 return Err(Error::new(Kind::Failed, message)
                     .hint("an older version sealed this night: restore it, and dump it with --from influx"));
             };
+            if file.offset.checked_add(file.bytes).is_none_or(|end| end > object.bytes) {
+                let message =
+                    format!("{}, {}: its place in the manifest is beyond the end of the shard", object.name, file.name);
+                return Err(Error::new(Kind::Damage, message));
+            }
             let layout = Layout::new(file.bytes, inside.index_offset)
                 .map_err(|error| Error::new(Kind::Damage, format!("{}, {}: {error}", object.name, file.name)))?;
             let tombstone = member.tombstone.map(|place| shard.files[place].clone());

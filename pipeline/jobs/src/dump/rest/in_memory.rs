@@ -4,6 +4,7 @@ use bytes::Bytes;
 use tsm::block;
 
 use super::batch::{Batch, Block, Printing, Stream};
+use super::sheet::Sheets;
 use super::sweep::{Fetched, Group, Sweep};
 use crate::dump::columns::Columns;
 use crate::{Error, Kind};
@@ -54,7 +55,7 @@ pub fn print_in_memory(measurement: &str, series: &[SeriesBlocks]) -> Result<(u6
     });
     let group = Group { blocks: fetched.collect(), until: i64::MAX };
     let mut written = 0;
-    let mut sweep = Sweep::new(&batch, &printing, [i64::MIN, i64::MAX]);
+    let mut sweep = Sweep::new(&batch, &printing, [i64::MIN, i64::MAX], Sheets::default());
     let all = sweep.advance(&group, |printed| {
         written += printed.text.len() as u64;
         true

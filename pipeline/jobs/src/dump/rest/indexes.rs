@@ -3,13 +3,14 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{BufReader, Write as _};
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use archive::manifest::ShardFile;
 use futures_util::TryStreamExt;
 use sha2::{Digest, Sha256};
-use store::Store;
+use store::{Download, Store};
 use tokio::sync::Mutex;
 use tsm::{IndexReader, Tombstones};
 
@@ -101,7 +102,7 @@ impl Indexes {
         for _ in 0..LOOKS {
             let mut target = File::create(&path).map_err(failed)?;
             let mut digest = Sha256::new();
-            let mut download = store.get(container, object, Some(range.clone())).await?;
+            let mut download = get(store, container, object, &file.name, range.clone()).await?;
             while let Some(piece) = download.stream.try_next().await? {
                 digest.update(&piece);
                 target.write_all(&piece).map_err(failed)?;
@@ -116,7 +117,7 @@ impl Indexes {
 
 async fn tombstones(store: &dyn Store, container: &str, object: &str, file: &ShardFile) -> Result<Tombstones, Error> {
     for _ in 0..LOOKS {
-        let download = store.get(container, object, Some(file.offset..file.offset + file.bytes)).await?;
+        let download = get(store, container, object, &file.name, file.offset..file.offset + file.bytes).await?;
         let pieces: Vec<bytes::Bytes> = download.stream.try_collect().await?;
         let bytes = pieces.concat();
         if hex::encode(Sha256::digest(&bytes)) == file.sha256 {
@@ -124,6 +125,25 @@ async fn tombstones(store: &dyn Store, container: &str, object: &str, file: &Sha
         }
     }
     Err(damaged(object, &file.name, "it is not the one of the manifest"))
+}
+
+/// Opens a part of a stored file.
+///
+/// # Errors
+///
+/// [`Kind::Damage`] when the object does not exist, or is not as long.
+pub(super) async fn get(
+    store: &dyn Store,
+    container: &str,
+    object: &str,
+    file: &str,
+    range: Range<u64>,
+) -> Result<Download, Error> {
+    match store.get(container, object, Some(range)).await {
+        Err(store::Error::NotFound { .. }) => Err(damaged(object, file, "the shard does not exist")),
+        Err(store::Error::Range { .. }) => Err(damaged(object, file, "the shard ends before it")),
+        other => Ok(other?),
+    }
 }
 
 /// The error that a file is not what was stored.

@@ -15,6 +15,7 @@ mod in_memory;
 mod indexes;
 mod print;
 mod scan;
+mod sheet;
 mod sweep;
 mod work;
 

@@ -7,13 +7,14 @@
 use tsm::{Points, Strings, Values};
 
 use super::batch::{Batch, Printing, Series};
+use super::sheet::Sheet;
 use crate::dump::json::{self, Losses, Times};
 
 /// Records in order of time and series key.
 #[derive(Debug, Default)]
 pub(in crate::dump) struct Printed {
     /// The records one after the other.
-    pub(in crate::dump) text: Vec<u8>,
+    pub(in crate::dump) text: Sheet,
     /// Of each its time, in nanoseconds since 1970, and where it ends.
     pub(in crate::dump) records: Vec<(i64, usize)>,
     pub(in crate::dump) losses: Losses,
@@ -100,13 +101,13 @@ impl<'a> Cursor<'a> {
 }
 
 /// Prints what the batch has in a span, its end not included. `ready` has the points of each stream: runs in order of
-/// time. About `expected` bytes are made room for.
+/// time. They are printed on `sheet`, which is empty.
 pub(super) fn print(
     batch: &Batch,
     printing: &Printing,
     ready: &[Vec<Points>],
     span: [i64; 2],
-    expected: usize,
+    sheet: Sheet,
 ) -> Printed {
     let mut found = Found::default();
     for (number, series) in batch.series.iter().enumerate() {
@@ -115,7 +116,7 @@ pub(super) fn print(
     found.arrange();
 
     let mut printed = Printed {
-        text: Vec::with_capacity(expected),
+        text: sheet,
         records: Vec::with_capacity(found.rows.len()),
         losses: Losses::default(),
         series: found.rows.iter().map(|row| row.series).collect(),

@@ -8,6 +8,7 @@ use tsm::{Fault, Points};
 
 use super::batch::{Batch, Block, Printing};
 use super::print::{Printed, print};
+use super::sheet::Sheets;
 
 /// Values that are printed as one piece of work, at first and at most.
 const VALUES: [usize; 2] = [16 << 10, 64 << 10];
@@ -57,12 +58,13 @@ pub(super) struct Sweep<'a> {
     /// Values that are printed as one piece of work, and how many bytes that came to.
     values: usize,
     printed: usize,
+    sheets: Sheets,
 }
 
 impl<'a> Sweep<'a> {
-    pub(super) fn new(batch: &'a Batch, printing: &'a Printing, window: [i64; 2]) -> Sweep<'a> {
+    pub(super) fn new(batch: &'a Batch, printing: &'a Printing, window: [i64; 2], sheets: Sheets) -> Sweep<'a> {
         let open = batch.streams.iter().map(|_| Vec::new()).collect();
-        Sweep { batch, printing, window, open, largest: 0, values: VALUES[0], printed: 0 }
+        Sweep { batch, printing, window, open, largest: 0, values: VALUES[0], printed: 0, sheets }
     }
 
     /// Memory of the largest block so far, in bytes.
@@ -90,7 +92,9 @@ impl<'a> Sweep<'a> {
         // A few at a time, since what is printed waits in memory for its turn.
         let mut largest = 0;
         for spans in spans.chunks(2 * rayon::current_num_threads()) {
-            let printed = spans.par_iter().map(|span| print(self.batch, self.printing, &ready, *span, self.printed));
+            let printed = spans
+                .par_iter()
+                .map(|span| print(self.batch, self.printing, &ready, *span, self.sheets.take(self.printed)));
             for printed in printed.collect::<Vec<_>>() {
                 largest = largest.max(printed.text.len());
                 if !take(printed) {

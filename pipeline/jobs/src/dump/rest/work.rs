@@ -12,6 +12,7 @@ use tokio::task::{JoinHandle, spawn_blocking};
 use super::batch::{Batch, Printing};
 use super::fetch::{Fetching, undecodable};
 use super::indexes::Opened;
+use super::sheet::Sheets;
 use super::sweep::{Group, Sweep, Undecodable};
 use super::{Printed, Rest, scan};
 use crate::Error;
@@ -72,6 +73,7 @@ impl Working {
             sorter,
             largest: Arc::clone(&largest),
             losses: Losses::default(),
+            sheets: Sheets::default(),
         };
         let decoding = spawn_blocking(move || decoder.run(work_out));
         Working { work, decoding, printing, span, memory, largest }
@@ -163,6 +165,7 @@ struct Decoder {
     sorter: Sorter,
     largest: Arc<AtomicUsize>,
     losses: Losses,
+    sheets: Sheets,
 }
 
 impl Decoder {
@@ -204,7 +207,7 @@ impl Decoder {
         work: &mut Receiver<Work>,
     ) -> Result<(Option<Work>, bool), Error> {
         let printing = Arc::clone(&self.printing);
-        let mut sweep = Sweep::new(batch, &printing, self.span);
+        let mut sweep = Sweep::new(batch, &printing, self.span, self.sheets.clone());
         loop {
             let group = match work.blocking_recv() {
                 Some(Work::Group(group)) => group,
