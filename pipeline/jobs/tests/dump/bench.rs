@@ -112,7 +112,7 @@ impl Bench {
     }
 
     /// The files that a dump from the backup writes, by name.
-    pub(crate) async fn from_backup(&self, config: Config) -> Result<BTreeMap<String, String>, Error> {
+    pub(crate) async fn files_of_backup(&self, config: Config) -> Result<BTreeMap<String, String>, Error> {
         self.files(config, Reading::Backup).await
     }
 

@@ -61,7 +61,7 @@ async fn the_files_are_those_of_a_dump_from_the_server_in_every_format() {
     bench.back_up().await;
     for format in [Format::Json, Format::Ndjson, Format::Csv] {
         let config = Config { format, ..bench.config(&["*"]) };
-        let from_backup = bench.from_backup(config.clone()).await.unwrap();
+        let from_backup = bench.files_of_backup(config.clone()).await.unwrap();
         assert_eq!(from_backup.len(), 2);
         assert_eq!(from_backup, bench.files(config, bench.reading()).await.unwrap(), "{format}");
     }
@@ -72,10 +72,10 @@ async fn series_that_do_not_fit_into_memory_together_give_the_same_file() {
     let bench = Bench::start().await;
     bench.influxd.write("sensu_db", &lines(&["m"], 40, 60)).await;
     bench.back_up().await;
-    let whole = bench.from_backup(bench.config(&["m"])).await.unwrap();
+    let whole = bench.files_of_backup(bench.config(&["m"])).await.unwrap();
     // Room for the blocks of two streams, while there are 160.
     let config = Config { buffer_bytes: 32 << 10, parallel: 1, ..bench.config(&["m"]) };
-    assert_eq!(bench.from_backup(config).await.unwrap(), whole);
+    assert_eq!(bench.files_of_backup(config).await.unwrap(), whole);
     assert!(whole.values().all(|text| records(text).len() > 2400));
 }
 
@@ -92,7 +92,8 @@ async fn one_measurement_of_ten_is_read_with_little_more_than_its_own_blocks() {
     let store = Writes::new(&bench.store);
     let output = temp_dir();
     let config = Config { upload: false, output: Some(output.path().to_owned()), ..bench.config(&["m4"]) };
-    let outcome = dump::run(config, now(), Some(store.clone()), Reading::Backup, Arc::new(())).await.unwrap();
+    let outcome =
+        dump::run(config, now(), Some(Arc::<Writes>::clone(&store)), Reading::Backup, Arc::new(())).await.unwrap();
     assert!(outcome.failures().is_empty() && outcome.dumps[0].records > 14_400);
     let read = *store.read.lock().unwrap();
     assert!(
@@ -131,14 +132,14 @@ async fn a_damaged_block_is_named_and_nothing_is_written() {
     bench.back_up().await;
     // The first block of the file belongs to the first measurement.
     damage(&bench, |_| 5 + 40).await;
-    let error = bench.from_backup(bench.config(&["a"])).await.unwrap_err();
+    let error = bench.files_of_backup(bench.config(&["a"])).await.unwrap_err();
     assert_eq!(error.kind(), Kind::Damage);
     let told = error.to_string();
     for part in ["sensu_db.autogen.", ".tsm: ", "block at offset 5: its checksum is wrong"] {
         assert!(told.contains(part), "{told}");
     }
     assert!(error.hint_text().unwrap().contains("nightshard-verify"), "{:?}", error.hint_text());
-    assert_eq!(bench.from_backup(bench.config(&["b"])).await.unwrap().len(), 1, "its blocks are whole");
+    assert_eq!(bench.files_of_backup(bench.config(&["b"])).await.unwrap().len(), 1, "its blocks are whole");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -148,7 +149,7 @@ async fn an_index_that_is_not_the_stored_one_is_not_believed() {
     bench.back_up().await;
     // A letter of the first key: an index as good as any other.
     damage(&bench, |file| file.inside.as_ref().unwrap().index_offset + 2).await;
-    let error = bench.from_backup(bench.config(&["a"])).await.unwrap_err();
+    let error = bench.files_of_backup(bench.config(&["a"])).await.unwrap_err();
     assert_eq!(error.kind(), Kind::Damage);
     assert!(error.to_string().ends_with("its index is not the one of the manifest"), "{error}");
 }
@@ -160,10 +161,10 @@ async fn a_shard_that_is_gone_or_too_short_is_damage() {
     bench.back_up().await;
     let NightFile { path, file } = night_file(&bench).await;
     std::fs::File::options().write(true).open(&path).unwrap().set_len(file.offset + 100).unwrap();
-    let error = bench.from_backup(bench.config(&["a"])).await.unwrap_err();
+    let error = bench.files_of_backup(bench.config(&["a"])).await.unwrap_err();
     assert_eq!(error.kind(), Kind::Damage, "{error}");
     std::fs::remove_file(&path).unwrap();
-    let error = bench.from_backup(bench.config(&["a"])).await.unwrap_err();
+    let error = bench.files_of_backup(bench.config(&["a"])).await.unwrap_err();
     assert_eq!(
         (error.kind(), error.to_string().ends_with("the shard does not exist")),
         (Kind::Damage, true),
@@ -184,7 +185,7 @@ async fn every_value_keeps_its_type_where_shards_of_several_types_overlap() {
     bench.influxd.statement("ALTER RETENTION POLICY hours ON sensu_db SHARD DURATION 1d").await;
     write("1.5", 300).await;
     bench.back_up().await;
-    let files = bench.from_backup(bench.config(&["m"])).await.unwrap();
+    let files = bench.files_of_backup(bench.config(&["m"])).await.unwrap();
     let text = files.values().next().unwrap();
     let values: Vec<_> =
         records(text).into_iter().map(|record| record.rsplit("\"v\":").next().unwrap().to_owned()).collect();
@@ -212,13 +213,13 @@ async fn what_is_not_there_is_said_as_of_a_server() {
     let bench = Bench::start().await;
     bench.influxd.write("sensu_db", &lines(&["m"], 1, 5)).await;
     bench.back_up().await;
-    let error = bench.from_backup(bench.config(&["cpu"])).await.unwrap_err();
+    let error = bench.files_of_backup(bench.config(&["cpu"])).await.unwrap_err();
     assert_eq!(error.kind(), Kind::Usage);
     assert_eq!(error.to_string(), "measurement cpu does not exist in sensu_db.autogen");
     assert_eq!(error.hint_text(), Some("database sensu_db has m"));
     let config = Config { retention_policy: Some("weekly".to_owned()), ..bench.config(&["m"]) };
-    let error = bench.from_backup(config).await.unwrap_err();
+    let error = bench.files_of_backup(config).await.unwrap_err();
     assert_eq!(error.to_string(), "retention policy weekly of database sensu_db does not exist");
     let later = Config { date: Date::Day("2016-06-20".parse().unwrap()).into(), ..bench.config(&["m"]) };
-    assert_eq!(bench.from_backup(later).await.unwrap_err().kind(), Kind::Missing);
+    assert_eq!(bench.files_of_backup(later).await.unwrap_err().kind(), Kind::Missing);
 }

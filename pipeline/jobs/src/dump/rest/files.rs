@@ -66,7 +66,7 @@ fn files(object: &StoredObject, shard: &ShardRecord) -> Result<Vec<StoredFile>, 
                 let message =
                     format!("the manifest of {} does not tell where the indexes of its files are", object.name);
                 return Err(Error::new(Kind::Failed, message)
-                    .hint("an older version sealed this night: restore it, and dump it with --from influx"));
+                    .hint("it was backed up with --verify off, or by an older version: restore it, and dump it with --from influx"));
             };
             if file.offset.checked_add(file.bytes).is_none_or(|end| end > object.bytes) {
                 let message =
