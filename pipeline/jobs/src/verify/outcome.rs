@@ -98,7 +98,7 @@ impl Outcome {
     /// A few lines for the morning mail.
     #[must_use]
     pub fn summary(&self) -> String {
-        let mut text: String = self.nights.iter().map(|night| format!("{}\n", night.summary())).collect();
+        let mut text: String = self.nights.iter().map(|night| format!("{}\n", night.summary(self.slice))).collect();
         let Outcome { objects, bytes, seconds, .. } = self;
         let how = match self.extent {
             Extent::Quick => "asked for",
@@ -118,9 +118,11 @@ impl Outcome {
 }
 
 impl Verified {
-    fn summary(&self) -> String {
+    fn summary(&self, slice: Option<Slice>) -> String {
         let Verified { night, objects, bytes, damages, unchecked, .. } = self;
         let end = match (damages.len(), unchecked.len()) {
+            (0, 0) if *objects == 0 && slice.is_some() => "nothing of it was due".to_owned(),
+            (0, 0) if *objects == 0 => "nothing was looked at".to_owned(),
             (0, 0) => "whole".to_owned(),
             (damaged, 0) => format!("{damaged} damaged"),
             (0, unchecked) => format!("{unchecked} could not be looked at"),

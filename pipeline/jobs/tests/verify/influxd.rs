@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 
+use jobs::Kind;
 use jobs::verify::{self, Config, Extent, Outcome};
 use test_support::{Influxd, TempDir, temp_dir};
 
@@ -105,7 +106,6 @@ async fn whole_backups_of_both_formats_pass() {
             assert_eq!(only(&outcome).notes.len(), 1, "{notes}");
             assert!(outcome.bytes > 1000);
         }
-        assert_whole(&folder.look(Extent::Quick).await, 0);
         let mut seen = 0;
         for day in 0..2 {
             let config = Config { sample: Some("1/2".parse().unwrap()), ..folder.bench.config(Extent::Digests) };
@@ -115,6 +115,41 @@ async fn whole_backups_of_both_formats_pass() {
         }
         assert_eq!(seen, 4);
     }
+}
+
+#[tokio::test]
+async fn a_look_that_reads_nothing_is_refused_where_there_are_no_digests() {
+    let folder = Folder::empty();
+    fs::write(folder.path("demo.autogen.00001.00"), b"").unwrap();
+    let config = folder.bench.config(Extent::Quick);
+    let error = verify::folder(config, folder.folder.path(), now(), Arc::new(())).await.unwrap_err();
+    assert_eq!(error.kind(), Kind::Usage, "{error}");
+    assert!(error.hint_text().unwrap().contains("leave --quick out"), "{error}");
+}
+
+#[tokio::test]
+async fn a_slice_into_which_nothing_falls_is_not_called_whole() {
+    let folder = Folder::empty();
+    fs::write(folder.path("demo.autogen.00001.00"), b"").unwrap();
+    let mut empty = 0;
+    for day in 0..3 {
+        let config = Config { sample: Some("1/3".parse().unwrap()), ..folder.bench.config(Extent::Digests) };
+        let now = now() + chrono::TimeDelta::days(day);
+        let outcome = verify::folder(config, folder.folder.path(), now, Arc::new(())).await.unwrap();
+        let summary = outcome.summary();
+        assert!(!summary.contains("whole"), "{summary}");
+        assert_eq!(summary.contains("nothing of it was due"), !outcome.is_damaged(), "{summary}");
+        empty += u32::from(!outcome.is_damaged());
+    }
+    assert_eq!(empty, 2);
+}
+
+#[tokio::test]
+async fn what_has_no_digests_is_not_said_to_be_compared_with_them() {
+    let (folder, _source) = Folder::backup(&[]).await;
+    let outcome = folder.look(Extent::Digests).await;
+    assert_eq!(outcome.extent, Extent::Deep);
+    assert!(outcome.summary().contains("bytes read, and looked into"), "{}", outcome.summary());
 }
 
 #[tokio::test]
@@ -229,8 +264,6 @@ async fn every_part_of_a_portable_set_is_looked_at() {
     folder.assert_damaged(&shard, "it cannot be decompressed").await;
     fs::remove_file(folder.path(&shard)).unwrap();
     folder.assert_damaged(&shard, "the manifest names it, and it does not exist").await;
-    let quick = folder.look(Extent::Quick).await;
-    assert_eq!(damages(&quick).len(), 1, "{quick:?}");
     fs::write(folder.path(&shard), &whole).unwrap();
 
     let packed = fs::read(folder.path(&meta)).unwrap();

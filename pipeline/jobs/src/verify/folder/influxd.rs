@@ -14,7 +14,12 @@ use super::portable::{self, Listed};
 use crate::blocking::blocking;
 use crate::verify::outcome::told;
 use crate::verify::{Extent, Run, Verified};
-use crate::{Error, Event};
+use crate::{Error, Event, Kind};
+
+/// How closely files without digests are looked at: nothing but a look inside tells anything of them.
+pub(super) fn inside(extent: Extent) -> Extent {
+    extent.max(Extent::Deep)
+}
 
 /// What to do about a damaged file, unless something better is known.
 const AGAIN: &str = "back it up again while the source still has it";
@@ -61,18 +66,20 @@ impl Run {
     /// Looks at everything in the folder.
     pub(in crate::verify) async fn influxd(&self, folder: &Path, note: Option<String>) -> Result<Verified, Error> {
         let progress = self.progress.as_ref();
+        if self.config.extent == Extent::Quick {
+            let message = format!("{} has no digests, so --quick would look at nothing in it", folder.display());
+            return Err(Error::new(Kind::Usage, message).hint("leave --quick out: then every file is looked into"));
+        }
         progress.report(Event::Step(&format!("looking at {}", folder.display())));
         let listing = folder.to_owned();
         let (pieces, mut verified) = blocking(move || Arranged::of(&listing)).await?.into_parts();
         verified.notes.extend(note);
-        verified.notes.push(match self.config.extent {
-            Extent::Quick => "influxd keeps no digests: of these files it was only looked which there are".to_owned(),
-            _ => "influxd keeps no digests: a byte that was changed is found by the checksums in TSM files, and by nothing \
-                  where there are none"
+        verified.notes.push(
+            "influxd keeps no digests: a byte that was changed is found by the checksums in TSM files, and by nothing where \
+             there are none"
                 .to_owned(),
-        });
-        let quick = self.config.extent == Extent::Quick;
-        let due = pieces.into_iter().filter(|(name, _)| !quick && self.slice.is_none_or(|slice| slice.holds(name)));
+        );
+        let due = pieces.into_iter().filter(|(name, _)| self.slice.is_none_or(|slice| slice.holds(name)));
         let due: Vec<(String, (Piece, u64))> = due.collect();
         let bytes = due.iter().map(|(_, (_, bytes))| bytes).sum();
         progress.report(Event::Planned { objects: due.len() as u64, bytes });
@@ -107,7 +114,7 @@ impl Run {
             shards.extend(examined.shard.map(|shard| (shard.database, shard.id)));
         }
         drop(ended);
-        if !quick && self.slice.is_none() {
+        if self.slice.is_none() {
             verified.notes.extend(absent(&metastores, &shards));
         }
         verified.damages.sort_by(|one, other| one.object.cmp(&other.object));
@@ -115,9 +122,7 @@ impl Run {
     }
 
     async fn examine(&self, path: PathBuf, piece: Piece) -> Result<Examined, Error> {
-        let interrupt = self.config.interrupt.clone();
-        // Without digests nothing but a look inside tells anything.
-        let extent = self.config.extent.max(Extent::Deep);
+        let (interrupt, extent) = (self.config.interrupt.clone(), inside(self.config.extent));
         match piece {
             Piece::Metastore => blocking(move || legacy::metastore(&path)).await,
             Piece::Shard(id) => blocking(move || legacy::shard(&path, id, extent, &interrupt)).await,

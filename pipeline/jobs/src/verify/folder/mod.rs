@@ -59,7 +59,11 @@ async fn look(config: Config, path: &Path, now: DateTime<Utc>, progress: Arc<dyn
     };
     let store: Arc<dyn Store> = Arc::new(Folder::open(above)?);
     let run = Run::begin(config, now, Arc::clone(&store), progress);
-    let mut outcome = Outcome::new(run.config.extent, run.slice);
+    let extent = match &found {
+        Found::Night(_) => run.config.extent,
+        Found::Influxd(..) => influxd::inside(run.config.extent),
+    };
+    let mut outcome = Outcome::new(extent, run.slice);
     outcome.nights.push(match &found {
         Found::Night(_) => run.local(&store, name).await?,
         Found::Influxd(folder, note) => run.influxd(folder, note.clone()).await?,
