@@ -190,7 +190,16 @@ impl Run {
         if self.config.interrupt.is_requested() {
             return Err(Error::interrupted());
         }
-        self.record(ground, &mut verified, started).await;
+        match self.is_replaced(ground, seal).await {
+            // What was looked at is not what lies there now, and a record would stand beside another seal.
+            Ok(true) => return Ok(Looked::Replaced),
+            Ok(false) => self.record(ground, &mut verified, started).await,
+            Err(error) => {
+                let line = format!("whether {night} was replaced meanwhile could not be looked at: {error}");
+                progress.report(Event::Warning(&line));
+                verified.unchecked.push(line);
+            }
+        }
         Ok(Looked::At(Box::new(verified)))
     }
 

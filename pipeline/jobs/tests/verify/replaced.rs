@@ -45,6 +45,31 @@ async fn a_night_that_is_replaced_meanwhile_is_not_called_damaged() {
 }
 
 #[tokio::test]
+async fn a_night_that_is_replaced_after_its_last_object_was_whole_is_looked_at_once_more() {
+    for extent in EXTENTS {
+        let bench = two_backups().await;
+        let (night, second) = (bench.file(NIGHT), bench.folder.path().join("second"));
+        let after = fs::read(second.join("manifests/backup.json")).unwrap();
+        let done = AtomicU32::new(0);
+        let listener = Listener::new(move |event: &Event<'_>| {
+            if matches!(event, Event::Done { .. }) && done.fetch_add(1, Ordering::SeqCst) == 2 {
+                fs::remove_dir_all(&night).unwrap();
+                fs::rename(&second, &night).unwrap();
+            }
+        });
+        let progress = Arc::<Listener<_>>::clone(&listener);
+        let outcome = bench.verify_later(bench.config(extent), 0, progress).await.unwrap();
+        assert_whole(&outcome, 3);
+        let said = listener.said.lock().unwrap();
+        assert_eq!(said.iter().filter(|line| line.contains("Done")).count(), 6, "{said:?}");
+        let sha256 = hex::encode(store::Digests::of(&after, None).sha256);
+        assert_eq!(only(&outcome).manifest_sha256, Some(sha256.clone()), "the new one was verified");
+        let record = fs::read_to_string(bench.file(&names::verify_record(NIGHT))).unwrap();
+        assert!(record.contains(&sha256), "{record}");
+    }
+}
+
+#[tokio::test]
 async fn a_night_whose_seal_goes_meanwhile_is_none() {
     let bench = two_backups().await;
     let night = bench.file(NIGHT);
