@@ -55,11 +55,12 @@ pub(crate) fn shard(
     let name = |member: usize| names[members[member].tsm].to_owned();
     let summary =
         check::shard(&parts, extent).map_err(|tsm::InFile { file, error }| Fault { file: name(file), error })?;
-    let files = summary.files.iter().enumerate().map(|(member, file)| (name(member), contents(file))).collect();
+    let files = summary.files.iter().enumerate().map(|(member, file)| (name(member), record(file))).collect();
     Ok(Contents { files, measurements: statistics(database, policy, summary.measurements) })
 }
 
-fn contents(summary: &FileSummary) -> FileRecord {
+/// What was found in a file, as a manifest has it.
+pub(crate) fn record(summary: &FileSummary) -> FileRecord {
     FileRecord {
         index_offset: summary.index_offset,
         index_sha256: hex::encode(summary.index_sha256),

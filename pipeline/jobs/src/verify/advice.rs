@@ -9,6 +9,9 @@ use super::Run;
 use super::expected::{Expected, Held};
 use super::ground::Ground;
 
+/// What to do about what is damaged in a copy.
+pub(super) const AGAIN: &str = "fetch it again from where this copy came from, and verify the night there";
+
 /// So many other nights are asked for a shard at most, the nearest first.
 const NIGHTS: usize = 60;
 
@@ -91,7 +94,7 @@ impl Run {
     /// What to do about a damaged object.
     pub(super) fn hint(&self, ground: &Ground, expected: &Expected<'_>, elsewhere: Option<&Elsewhere>) -> String {
         if !ground.is_archive() {
-            return "fetch it again from where this copy came from, and verify the night there".to_owned();
+            return AGAIN.to_owned();
         }
         match (&expected.held, elsewhere) {
             (Held::Shard(_), Some(Elsewhere { object, is_same: true, .. })) => {

@@ -4,11 +4,12 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use archive::manifest::FileRecord;
 use tsm::{Bytes, ReadAt, Section, Tombstones, check};
 
-use super::Extent;
+use super::{Extent, claims};
 use crate::blocking::blocking;
-use crate::{Error, Interrupt};
+use crate::{Error, Interrupt, inspect};
 
 /// A file in a tar.
 #[derive(Debug, Clone)]
@@ -19,10 +20,12 @@ pub(super) struct Inner {
     pub(super) offset: u64,
     /// Its length in bytes.
     pub(super) bytes: u64,
+    /// What a manifest says of it.
+    pub(super) claimed: Option<FileRecord>,
 }
 
 /// Looks into the files of the tar that lies in `path`, each of them to its end or to the first thing that is wrong with
-/// it; tells what is.
+/// it; tells what is, and what a manifest says of them that is not so.
 ///
 /// # Errors
 ///
@@ -53,14 +56,17 @@ pub(super) fn check_blocking(
     for file in files {
         let section = Section::new(Watched { file: &tar, interrupt }, file.offset, file.bytes);
         let found = if file.name.ends_with(".tsm") {
-            check::file(&section, extent).map(drop)
+            check::file(&section, extent).map(|summary| {
+                let claimed = file.claimed.iter();
+                claimed.flat_map(|claimed| claims::differences(claimed, &inspect::record(&summary))).collect()
+            })
         } else if file.name.ends_with(".tombstone") {
-            Bytes::of(&section).and_then(|bytes| Tombstones::read(io::BufReader::new(bytes))).map(drop)
+            Bytes::of(&section).and_then(|bytes| Tombstones::read(io::BufReader::new(bytes))).map(|_| Vec::new())
         } else {
-            Ok(())
+            Ok(Vec::new())
         };
         match found {
-            Ok(()) => {}
+            Ok(differences) => faults.extend(differences.iter().map(|what| format!("{}: {what}", file.name))),
             Err(_) if interrupt.is_requested() => return Err(Error::interrupted()),
             Err(error) if error.is_damage() => faults.push(format!("{}: {error}", file.name)),
             Err(tsm::Error::Read { source, .. }) => return Err(unreadable(&source)),

@@ -8,6 +8,7 @@
 //! is none, and one that is replaced while it is looked at is looked at again.
 
 mod advice;
+mod claims;
 mod expected;
 mod folder;
 mod ground;

@@ -5,11 +5,11 @@ use archive::{BackupManifest, Loaded, NightState, names, night_state};
 use futures_util::StreamExt;
 use store::ObjectInfo;
 
-use super::advice::DamagedShard;
+use super::advice::{AGAIN, DamagedShard};
 use super::expected::{Expected, Held};
 use super::ground::Ground;
 use super::object::{Fault, Verdict};
-use super::{Run, Target, Verified};
+use super::{Run, Target, Verified, claims};
 use crate::{Error, Event, Kind, wait};
 
 /// How often a night is looked at that is replaced every time.
@@ -121,6 +121,9 @@ impl Run {
             progress.report(Event::Warning(&format!("{object} is damaged: {what}")));
             verified.damages.push(Damage { object, what, hint: UNREADABLE.to_owned() });
         }
+        if let Some(loaded) = manifest {
+            self.claims(ground, &loaded.document, &mut verified).await?;
+        }
         let bytes = all.objects.iter().map(Expected::bytes).fold(0, u64::saturating_add);
         progress.report(Event::Planned { objects: all.objects.len() as u64, bytes });
 
@@ -201,6 +204,23 @@ impl Run {
             }
         }
         Ok(Looked::At(Box::new(verified)))
+    }
+
+    /// What the manifest says that cannot be so.
+    async fn claims(&self, ground: &Ground, manifest: &BackupManifest, verified: &mut Verified) -> Result<(), Error> {
+        let name = names::backup_manifest(&ground.night);
+        let mut found = claims::contradictions(manifest);
+        match self.ranges(ground, manifest).await {
+            Ok(differences) => found.extend(differences),
+            Err(error) if error.is_interruption() => return Err(error),
+            Err(error) => verified.unchecked.push(format!("{name} could not be compared with the metastore: {error}")),
+        }
+        for what in found {
+            self.progress.report(Event::Warning(&format!("{name} is damaged: {what}")));
+            let hint = if ground.is_archive() { claims::WRONG } else { AGAIN };
+            verified.damages.push(Damage { object: name.clone(), what, hint: hint.to_owned() });
+        }
+        Ok(())
     }
 
     /// Whether the night has another seal by now, or none.

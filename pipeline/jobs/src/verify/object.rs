@@ -225,7 +225,8 @@ impl Run {
         }
         let inner = files.iter().map(|file| {
             let ShardFile { name, offset, bytes, .. } = file;
-            Inner { name: name.clone(), offset: *offset, bytes: *bytes }
+            let claimed = shard.files.iter().find(|known| known.name == *name).and_then(|known| known.inside.clone());
+            Inner { name: name.clone(), offset: *offset, bytes: *bytes, claimed }
         });
         let inner = inner.collect();
         let faults = inside::check(lying, inner, self.config.extent, self.config.interrupt.clone()).await?;

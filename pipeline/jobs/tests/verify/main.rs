@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may fail; clippy.toml does not reach its helper functions")]
 
 mod bench;
+mod claims;
 mod damage;
 mod dumps;
 mod folders;

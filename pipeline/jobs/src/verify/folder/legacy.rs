@@ -97,7 +97,10 @@ pub(super) fn shard(path: &Path, id: u64, extent: Extent, interrupt: &Interrupt)
 /// The files of a tar as they are looked into.
 pub(super) fn inner(entries: &[tar::Entry]) -> Vec<Inner> {
     let name = |entry: &tar::Entry| entry.name.rsplit('/').next().unwrap_or_default().to_owned();
-    entries.iter().map(|entry| Inner { name: name(entry), offset: entry.offset, bytes: entry.bytes }).collect()
+    entries
+        .iter()
+        .map(|entry| Inner { name: name(entry), offset: entry.offset, bytes: entry.bytes, claimed: None })
+        .collect()
 }
 
 /// The shard that all entries are of; none in an increment without anything new.
