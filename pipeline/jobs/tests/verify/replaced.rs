@@ -21,19 +21,27 @@ async fn two_backups() -> Bench {
     bench
 }
 
+/// Puts the other backup in the place of the night once it is time.
+fn replacing(
+    bench: &Bench,
+    is_time: impl Fn(&Event<'_>) -> bool + Send + Sync + 'static,
+) -> Arc<Listener<impl Fn(&Event<'_>) + Send + Sync + 'static>> {
+    let (night, second) = (bench.file(NIGHT), bench.folder.path().join("second"));
+    Listener::new(move |event: &Event<'_>| {
+        if is_time(event) && second.exists() {
+            fs::remove_dir_all(&night).unwrap();
+            fs::rename(&second, &night).unwrap();
+        }
+    })
+}
+
 #[tokio::test]
 async fn a_night_that_is_replaced_meanwhile_is_not_called_damaged() {
     for extent in EXTENTS {
         let bench = two_backups().await;
-        let (night, second) = (bench.file(NIGHT), bench.folder.path().join("second"));
         let before = fs::read(bench.file(&names::backup_manifest(NIGHT))).unwrap();
-        let listener = Listener::new(move |event: &Event<'_>| {
-            // Its manifest has been read, and none of its objects.
-            if matches!(event, Event::Planned { .. }) && second.exists() {
-                fs::remove_dir_all(&night).unwrap();
-                fs::rename(&second, &night).unwrap();
-            }
-        });
+        // Its manifest has been read, and none of its objects.
+        let listener = replacing(&bench, |event| matches!(event, Event::Planned { .. }));
         let progress = Arc::<Listener<_>>::clone(&listener);
         let outcome = bench.verify_later(bench.config(extent), 0, progress).await.unwrap();
         assert_whole(&outcome, 3);
@@ -48,15 +56,11 @@ async fn a_night_that_is_replaced_meanwhile_is_not_called_damaged() {
 async fn a_night_that_is_replaced_after_its_last_object_was_whole_is_looked_at_once_more() {
     for extent in EXTENTS {
         let bench = two_backups().await;
-        let (night, second) = (bench.file(NIGHT), bench.folder.path().join("second"));
-        let after = fs::read(second.join("manifests/backup.json")).unwrap();
+        let after = fs::read(bench.folder.path().join("second/manifests/backup.json")).unwrap();
         let done = AtomicU32::new(0);
-        let listener = Listener::new(move |event: &Event<'_>| {
-            if matches!(event, Event::Done { .. }) && done.fetch_add(1, Ordering::SeqCst) == 2 {
-                fs::remove_dir_all(&night).unwrap();
-                fs::rename(&second, &night).unwrap();
-            }
-        });
+        let is_last =
+            move |event: &Event<'_>| matches!(event, Event::Done { .. }) && done.fetch_add(1, Ordering::SeqCst) == 2;
+        let listener = replacing(&bench, is_last);
         let progress = Arc::<Listener<_>>::clone(&listener);
         let outcome = bench.verify_later(bench.config(extent), 0, progress).await.unwrap();
         assert_whole(&outcome, 3);
