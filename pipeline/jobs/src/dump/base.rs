@@ -61,7 +61,8 @@ impl Base {
         progress: &dyn Progress,
     ) -> Result<Base, Error> {
         let zone = config.calendar.time_zone;
-        if !matches!(archive::night_state(store, &night.container).await, Ok(NightState::Ready(_)))
+        let state = archive::night_state(store, &night.container).await;
+        if matches!(state, Ok(NightState::Absent | NightState::Failed(_)))
             && let Some(next) = next(config, store, night).await?
         {
             return Ok(Base::Night(Box::new(wait::in_time_zone(next, zone)?)));

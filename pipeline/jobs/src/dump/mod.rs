@@ -257,7 +257,7 @@ impl Job {
     ) -> Result<(Source, Option<Lock>), Error> {
         match (&self.reading, &self.store, base.manifest()) {
             (Reading::Backup, Some(store), Some(manifest)) => {
-                let rest = Rest::open(store, manifest, spool.shelf(0).await?).await?;
+                let rest = Rest::open(store, manifest, spool.resident()?).await?;
                 Ok((Source::Rest(rest), None))
             }
             (Reading::Backup, ..) => Err(Error::new(Kind::Usage, "there is no backup to read")),

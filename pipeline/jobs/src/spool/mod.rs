@@ -84,6 +84,17 @@ impl Spool {
         Ok(Shelf { folder, allotment })
     }
 
+    /// Makes a folder for files that stay as long as the run.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be made.
+    pub(crate) fn resident(&self) -> Result<Resident, Error> {
+        let folder = tempfile::Builder::new().prefix("").tempdir_in(self.path());
+        let folder = folder.map_err(|error| Error::io(format!("use the spool {}", self.path().display()), &error))?;
+        Ok(Resident { folder, room: Arc::clone(&self.room) })
+    }
+
     /// Bytes that are free for this user where the spool lies.
     ///
     /// # Errors
@@ -91,6 +102,25 @@ impl Spool {
     /// When the file system does not tell.
     pub fn free_bytes(&self) -> Result<u64, Error> {
         free_bytes(self.path())
+    }
+}
+
+/// A folder for files that stay as long as the run. They leave less room for everybody, and nobody waits for it.
+#[derive(Debug)]
+pub(crate) struct Resident {
+    folder: TempDir,
+    room: Arc<Room>,
+}
+
+impl Resident {
+    /// A path in it.
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Takes room for so many bytes.
+    pub(crate) fn take(&self, bytes: u64) -> Result<(), Full> {
+        self.room.reside(bytes)
     }
 }
 

@@ -27,8 +27,10 @@ pub(super) struct Room {
 
 #[derive(Debug, Default)]
 struct State {
-    /// Bytes that are taken.
+    /// Bytes that are taken, but for those of residents.
     taken: u64,
+    /// Bytes that stay taken for as long as the run lives.
+    resident: u64,
     /// Pieces of work that are inside.
     inside: usize,
     /// Those of them that wait for more room.
@@ -69,14 +71,15 @@ impl Room {
 
     /// Waits until so many bytes are free, or all, and takes them. Those who are inside come first.
     pub(super) async fn enter(self: &Arc<Room>, bytes: u64) -> Allotment {
-        let held = bytes.min(self.limit);
         let _turn = self.entrance.lock().await;
         loop {
             let mut changed = std::pin::pin!(self.changed.notified());
             changed.as_mut().enable();
             {
                 let mut state = lock(&self.state);
-                if state.waiting == 0 && state.taken.checked_add(held).is_some_and(|taken| taken <= self.limit) {
+                let limit = self.limit - state.resident;
+                let held = bytes.min(limit);
+                if state.waiting == 0 && state.taken.checked_add(held).is_some_and(|taken| taken <= limit) {
                     state.taken += held;
                     state.inside += 1;
                     let sums = Mutex::new(Sums { held, ..Sums::default() });
@@ -85,6 +88,20 @@ impl Room {
             }
             changed.await;
         }
+    }
+}
+
+impl Room {
+    /// Takes room for what stays as long as the run; nobody is waited for.
+    pub(super) fn reside(&self, bytes: u64) -> Result<(), Full> {
+        let mut state = lock(&self.state);
+        let used = state.resident;
+        let total = used.saturating_add(state.taken).saturating_add(bytes);
+        if total > self.limit {
+            return Err(Full { limit: self.limit, used });
+        }
+        state.resident += bytes;
+        Ok(())
     }
 }
 
@@ -144,7 +161,7 @@ impl Allotment {
     /// `None` when it is to be waited for.
     fn try_take(&self, bytes: u64) -> Option<Result<(), Full>> {
         let (mut state, mut sums) = (lock(&self.room.state), lock(&self.sums));
-        let limit = self.room.limit;
+        let limit = self.room.limit - state.resident;
         let missing = (sums.used + bytes).saturating_sub(sums.held);
         if !sums.full && state.taken.checked_add(missing).is_some_and(|taken| taken <= limit) {
             state.taken += missing;
@@ -164,7 +181,7 @@ impl Allotment {
             // Another thread of the same work waits in vain.
             self.room.changed.notify_waiters();
         }
-        Some(Err(Full { limit, used: sums.used }))
+        Some(Err(Full { limit: self.room.limit, used: sums.used }))
     }
 
     /// Gives room back for other files, those of the same piece of work too.
@@ -244,6 +261,22 @@ mod tests {
     use futures_util::poll;
 
     use super::*;
+
+    #[tokio::test]
+    async fn what_stays_is_in_nobodys_way_but_leaves_less_room() {
+        let room = Room::new(Some(100));
+        let one = room.enter(0).await;
+        one.take(40).await.unwrap();
+        room.reside(30).unwrap();
+        assert_eq!(room.reside(31), Err(Full { limit: 100, used: 30 }));
+        // Nobody else could give anything back.
+        assert_eq!(one.take(31).await, Err(Full { limit: 100, used: 40 }));
+        drop(one);
+        // All that there is, for one that wants everything.
+        let all = room.enter(u64::MAX).await;
+        assert_eq!(lock(&room.state).taken, 70);
+        assert!(all.take(70).await.is_ok() && all.take(1).await.is_err());
+    }
 
     #[tokio::test]
     async fn who_finds_no_room_waits_until_there_is_some() {

@@ -155,6 +155,24 @@ async fn an_index_that_is_not_the_stored_one_is_not_believed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_spool_that_cannot_hold_it_is_said_and_not_waited_for() {
+    let bench = Bench::start().await;
+    bench.influxd.write("sensu_db", &lines(&["a"], 3, 900)).await;
+    bench.back_up().await;
+    for (size, whole) in [(100, false), (60 << 10, false), (2 << 20, true)] {
+        let mut config = Config { buffer_bytes: 64 << 10, ..bench.config(&["a"]) };
+        config.place.spool_size = Some(size);
+        match bench.files_of_backup(config).await {
+            Ok(files) => assert!(whole && files.len() == 1, "{size}"),
+            Err(error) => {
+                assert!(!whole && error.to_string().contains("--spool-size"), "{size}: {error}");
+                assert_eq!(error.hint_text(), Some("give a larger --spool-size, or none"));
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_shard_that_is_gone_or_too_short_is_damage() {
     let bench = Bench::start().await;
     bench.influxd.write("sensu_db", &lines(&["a"], 1, 900)).await;

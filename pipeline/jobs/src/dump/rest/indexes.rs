@@ -15,7 +15,7 @@ use tokio::sync::Mutex;
 use tsm::{IndexReader, Tombstones};
 
 use super::files::StoredFile;
-use crate::spool::Shelf;
+use crate::spool::Resident;
 use crate::{Error, Kind};
 
 /// How often a range is read that is not what the manifest says: a store may have more than one copy.
@@ -46,13 +46,13 @@ type Name = (Arc<str>, String);
 /// All indexes that a run has fetched.
 #[derive(Debug)]
 pub(super) struct Indexes {
-    shelf: Shelf,
+    folder: Resident,
     opened: Mutex<HashMap<Name, Arc<Opened>>>,
 }
 
 impl Indexes {
-    pub(super) fn new(shelf: Shelf) -> Indexes {
-        Indexes { shelf, opened: Mutex::default() }
+    pub(super) fn new(folder: Resident) -> Indexes {
+        Indexes { folder, opened: Mutex::default() }
     }
 
     /// A file's index and tombstone, compared with the night's manifest.
@@ -91,14 +91,11 @@ impl Indexes {
         number: usize,
     ) -> Result<PathBuf, Error> {
         let StoredFile { object, file, layout, .. } = stored;
-        let path = self.shelf.file(&format!("index-{number}"));
+        let path = self.folder.file(&format!("index-{number}"));
         let begins = file.offset + layout.index_offset();
         let range = begins..begins + layout.index_bytes();
         let failed = |error: std::io::Error| Error::io("write an index in the spool", &error);
-        self.shelf
-            .take(usize::try_from(layout.index_bytes()).unwrap_or(usize::MAX))
-            .await
-            .map_err(|full| full.error("read the indexes"))?;
+        self.folder.take(layout.index_bytes()).map_err(|full| full.error("read the indexes"))?;
         for _ in 0..LOOKS {
             let mut target = File::create(&path).map_err(failed)?;
             let mut digest = Sha256::new();

@@ -27,7 +27,7 @@ use influx::metastore::Data;
 use store::Store;
 
 use super::schema::{Origin, Schema};
-use crate::spool::Shelf;
+use crate::spool::Resident;
 use crate::{Error, metastore};
 pub(super) use batch::Printing;
 pub use in_memory::{SeriesBlocks, print_in_memory};
@@ -50,14 +50,18 @@ struct Night {
 }
 
 impl Rest {
-    /// Opens a night, with a shelf for the indexes of its files.
+    /// Opens a night, with a folder for the indexes of its files.
     ///
     /// # Errors
     ///
     /// [`crate::Kind::Damage`] when its metastore is not what the manifest says.
-    pub(super) async fn open(store: &Arc<dyn Store>, manifest: &BackupManifest, shelf: Shelf) -> Result<Rest, Error> {
+    pub(super) async fn open(
+        store: &Arc<dyn Store>,
+        manifest: &BackupManifest,
+        folder: Resident,
+    ) -> Result<Rest, Error> {
         let metastore = metastore::stored(store.as_ref(), manifest).await?;
-        let (store, manifest, indexes) = (Arc::clone(store), manifest.clone(), Indexes::new(shelf));
+        let (store, manifest, indexes) = (Arc::clone(store), manifest.clone(), Indexes::new(folder));
         Ok(Rest { night: Arc::new(Night { store, manifest, metastore, indexes }) })
     }
 
