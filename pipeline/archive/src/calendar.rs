@@ -208,6 +208,16 @@ pub struct Window {
 }
 
 impl Calendar {
+    /// The same dates without those of a range that are still to come: of a month under way nobody misses the rest.
+    #[must_use]
+    pub fn begun(&self, dates: Dates, now: DateTime<Utc>) -> Dates {
+        let today = now.with_timezone(&self.time_zone).date_naive();
+        match dates {
+            Dates::Days { from, to } if from <= today => Dates::Days { from, to: to.min(today) },
+            other => other,
+        }
+    }
+
     /// The night that `date` means at the instant `now`.
     ///
     /// # Errors

@@ -18,6 +18,25 @@ fn utc(text: &str) -> DateTime<Utc> {
 }
 
 #[test]
+fn of_a_month_under_way_the_days_that_are_still_to_come_are_left_out() {
+    // dates | now | first and last day that are meant, in Berlin
+    let table = [
+        ("2016-06", "2016-06-11T21:55:00Z", "2016-06-01 2016-06-11"),
+        ("2016-06", "2016-06-11T22:05:00Z", "2016-06-01 2016-06-12"),
+        ("2016-06", "2016-07-11T22:05:00Z", "2016-06-01 2016-06-30"),
+        ("2016-06-10..2016-06-20", "2016-06-11T10:00:00Z", "2016-06-10 2016-06-11"),
+        // Who asks for the future alone is told that nothing is there.
+        ("2016-07-01..2016-07-02", "2016-06-11T10:00:00Z", "2016-07-01 2016-07-02"),
+        ("2016-07-01", "2016-06-11T10:00:00Z", "2016-07-01 2016-07-01"),
+    ];
+    for (dates, now, expected) in table {
+        let meant = calendar("Europe/Berlin").begun(dates.parse().unwrap(), utc(now));
+        let days: Vec<String> = meant.iter().map(|date| date.to_string()).collect();
+        assert_eq!(format!("{} {}", days[0], days[days.len() - 1]), expected, "{dates} at {now}");
+    }
+}
+
+#[test]
 fn a_date_means_the_night_that_a_person_at_that_place_would_say() {
     let table = "
         # date      | now                  | zone                | container

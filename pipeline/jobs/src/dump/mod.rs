@@ -153,7 +153,7 @@ impl Job {
             Reading::Influx(influx) => Some(&**influx),
             Reading::Backup => None,
         };
-        let (dates, clocks) = (config.date, (self.now, Instant::now()));
+        let (dates, clocks) = (config.calendar.begun(config.date, self.now), (self.now, Instant::now()));
         let clocks = clocks::look(&config.calendar, dates, clocks, store.as_deref(), influx, progress.as_ref()).await;
         let (mut all, mut failed): (Option<Outcome>, Vec<(Date, Error)>) = (None, Vec::new());
         for date in dates.iter() {

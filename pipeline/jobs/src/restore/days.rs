@@ -42,7 +42,8 @@ pub async fn run(
     influx: Influx,
     progress: Arc<dyn Progress>,
 ) -> Result<Outcome, Error> {
-    let (dates, then, interrupt) = (config.date, config.then.clone(), config.interrupt.clone());
+    let dates = config.calendar.begun(config.date, now);
+    let (then, interrupt) = (config.then.clone(), config.interrupt.clone());
     way::check(&config)?;
     let single = matches!(dates, Dates::One(_));
     if !single && config.recovery.is_some() {

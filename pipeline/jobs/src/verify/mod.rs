@@ -146,7 +146,8 @@ impl Run {
     async fn nights(&self) -> Result<Outcome, Error> {
         let (calendar, store) = (&self.config.calendar, self.store.as_ref());
         let targets: Vec<Target> = match self.config.nights {
-            Which::Dates(dates) => dates
+            Which::Dates(dates) => calendar
+                .begun(dates, self.now)
                 .iter()
                 .map(|date| Ok(Target::Backup(calendar.night(date, self.now)?)))
                 .collect::<Result<_, Error>>()?,
