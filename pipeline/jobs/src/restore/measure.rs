@@ -221,20 +221,8 @@ impl Spans {
 
 #[cfg(test)]
 mod tests {
+    use super::super::record::tests::{counts, proof};
     use super::*;
-
-    fn counts(database: &str, field: &str, points: u64) -> Vec<PointCount> {
-        vec![PointCount {
-            database: database.to_owned(),
-            retention_policy: "p".to_owned(),
-            measurement: "m".to_owned(),
-            fields: BTreeMap::from([(field.to_owned(), points)]),
-        }]
-    }
-
-    fn proof(extent: &str, points: Vec<PointCount>) -> Proof {
-        Proof { extent: extent.to_owned(), points, ..Proof::default() }
-    }
 
     #[test]
     fn fewer_points_are_missing_and_more_are_surplus() {

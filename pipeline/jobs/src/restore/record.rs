@@ -89,10 +89,10 @@ fn by_field(counts: &[PointCount]) -> Counts {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    fn counts(database: &str, field: &str, points: u64) -> Vec<PointCount> {
+    pub(in crate::restore) fn counts(database: &str, field: &str, points: u64) -> Vec<PointCount> {
         vec![PointCount {
             database: database.to_owned(),
             retention_policy: "p".to_owned(),
@@ -101,7 +101,7 @@ mod tests {
         }]
     }
 
-    fn proof(extent: &str, points: Vec<PointCount>) -> Proof {
+    pub(in crate::restore) fn proof(extent: &str, points: Vec<PointCount>) -> Proof {
         Proof { extent: extent.to_owned(), points, ..Proof::default() }
     }
 
