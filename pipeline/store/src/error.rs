@@ -194,7 +194,7 @@ impl Error {
                 "check user, password or token, and the project, with `openstack token issue` or `swift stat`"
             }
             Error::Forbidden { .. } => {
-                "the user needs a role that may write into this account, or the folder other permissions"
+                "the user needs a role that may do this in the account, or the file or folder other permissions"
             }
             Error::Full { .. } => {
                 "the quota or the disk is full; free space or raise it, then run the same command again"

@@ -79,7 +79,11 @@ impl Run {
         let container = match target {
             Target::Backup(night) => {
                 let time_zone = self.config.calendar.time_zone;
-                return wait::for_backup(store, night, time_zone, None, progress).await.map(Some);
+                let found = wait::for_backup(store, night, time_zone, None, progress).await;
+                return found.map(Some).map_err(|error| match error.kind() {
+                    Kind::Missing => error.hint("is the date right? --all verifies whatever nights there are"),
+                    _ => error,
+                });
             }
             Target::Any(container) => container,
         };
