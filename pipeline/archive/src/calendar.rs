@@ -132,6 +132,13 @@ pub enum Dates {
         /// The last, not before the first.
         to: NaiveDate,
     },
+    /// All days of a month.
+    Month {
+        /// Its first.
+        from: NaiveDate,
+        /// Its last.
+        to: NaiveDate,
+    },
 }
 
 impl From<Date> for Dates {
@@ -145,7 +152,9 @@ impl Dates {
     pub fn iter(self) -> impl Iterator<Item = Date> {
         let (one, days) = match self {
             Dates::One(date) => (Some(date), None),
-            Dates::Days { from, to } => (None, Some(from.iter_days().take_while(move |day| *day <= to))),
+            Dates::Days { from, to } | Dates::Month { from, to } => {
+                (None, Some(from.iter_days().take_while(move |day| *day <= to)))
+            }
         };
         one.into_iter().chain(days.into_iter().flatten().map(Date::Day))
     }
@@ -181,7 +190,7 @@ impl FromStr for Dates {
         if text.len() == 7 {
             let from = day(&format!("{text}-01"))?;
             let to = from.checked_add_months(Months::new(1)).and_then(|next| next.pred_opt()).ok_or_else(refuse)?;
-            return Ok(Dates::Days { from, to });
+            return Ok(Dates::Month { from, to });
         }
         text.parse().map(Dates::One).map_err(|_| refuse())
     }
@@ -208,12 +217,13 @@ pub struct Window {
 }
 
 impl Calendar {
-    /// The same dates without those of a range that are still to come: of a month under way nobody misses the rest.
+    /// The same dates without those of a month that are still to come: of a month under way nobody misses the rest. Who
+    /// names the last day means it, for points may lie in the future.
     #[must_use]
     pub fn begun(&self, dates: Dates, now: DateTime<Utc>) -> Dates {
         let today = now.with_timezone(&self.time_zone).date_naive();
         match dates {
-            Dates::Days { from, to } if from <= today => Dates::Days { from, to: to.min(today) },
+            Dates::Month { from, to } if from <= today => Dates::Month { from, to: to.min(today) },
             other => other,
         }
     }
