@@ -5,16 +5,25 @@
 //! belong to a name. An upload that fails takes its segments away again; those of one that was killed go when the name
 //! is uploaded in segments or deleted the next time.
 
+use std::future::ready;
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::Duration;
+
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use reqwest::header::{ACCEPT, ETAG};
 use reqwest::{Method, StatusCode};
 use serde::{Deserialize, Serialize};
+use tokio::time::timeout;
 
 use super::session::Token;
 use super::tries::{Call, Fault, Tries};
 use super::upload::{Piece, difference, missing};
 use super::{LONGEST_NAME, Swift, wire};
 use crate::{Body, Error, ObjectInfo, StoreExt};
+
+/// How long the segments under way may take to end when another one has failed.
+const LAST_ANSWERS: Duration = Duration::from_secs(10);
 
 /// Segments deleted at once.
 const DELETES_AT_ONCE: usize = 8;
@@ -101,11 +110,7 @@ impl Swift {
             return Err(Error::InvalidName { object: long.name.clone(), reason });
         }
 
-        let uploads = stream::iter(pieces.clone()).map(|piece| {
-            let (swift, call) = (self.clone(), call.clone());
-            async move { swift.upload_piece(call, &piece).await }
-        });
-        let uploaded = uploads.buffer_unordered(self.settings().segments_at_once).try_collect::<()>().await;
+        let uploaded = self.upload_pieces(&call, &pieces).await;
         let names = || pieces.iter().map(|piece| piece.name.clone()).collect();
         if let Err(error) = uploaded {
             self.forget_segments(names()).await;
@@ -135,6 +140,23 @@ impl Swift {
                 Err(error)
             }
         }
+    }
+
+    /// Uploads them side by side. When it has failed, none of them comes to stand any more, as far as that is known.
+    async fn upload_pieces(&self, call: &Call, pieces: &[Piece]) -> Result<(), Error> {
+        let failed = AtomicBool::new(false);
+        let uploads = stream::iter(pieces.to_vec()).take_while(|_| ready(!failed.load(Relaxed))).map(|piece| {
+            let (swift, call) = (self.clone(), call.clone());
+            async move { swift.upload_piece(call, &piece).await }
+        });
+        let mut uploads = pin!(uploads.buffer_unordered(self.settings().segments_at_once));
+        let uploaded = uploads.as_mut().try_collect().await;
+        if uploaded.is_err() {
+            // One that is cut off after its last byte would come to stand after it was deleted.
+            failed.store(true, Relaxed);
+            let _in_time = timeout(LAST_ANSWERS, uploads.for_each(|_| ready(()))).await;
+        }
+        uploaded
     }
 
     async fn make_segments_container(&self) -> Result<(), Error> {
@@ -198,7 +220,7 @@ impl Swift {
             .header(ACCEPT, "application/json")
             .header(ETAG, etag)
             .json(entries);
-        let sent = tokio::time::timeout(settings.connect_timeout + settings.response_timeout, request.send()).await;
+        let sent = timeout(settings.connect_timeout + settings.response_timeout, request.send()).await;
         let response = match sent {
             Err(_) => {
                 return Err(Fault::Network(format!("no answer to the manifest for {:.0?}", settings.response_timeout)));
