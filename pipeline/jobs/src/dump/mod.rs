@@ -1,11 +1,13 @@
 //! Dump: the measurements of a night, as JSON pages, into the archive.
 //!
 //! ```text
-//! query ─▶ records of one instant sorted ─▶ pages ─▶ spool (digests) ─▶ put, HEAD ─▶ manifest LAST
+//! query ─▶ records of one instant sorted ─┬─▶ pages ─▶ spool (digests) ─▶ put, HEAD ─▶ manifest LAST
+//! indexes ─▶ blocks ─▶ records in order ──┘
 //! ```
 //!
-//! The records come from the intermediary, in which a restore has loaded the night; which night is loaded is read
-//! before and after, so that a dump never mixes two. Without an archive they come from a server as it is.
+//! The records come out of the night's shards as they are stored ([`Reading::Backup`]), or from the intermediary, in which a
+//! restore has loaded the night; which night is loaded is read before and after, so that a dump never mixes two. Without
+//! an archive they come from a server as it is.
 
 mod arrange;
 mod base;
