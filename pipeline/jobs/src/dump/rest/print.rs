@@ -1,8 +1,7 @@
 //! Records of a span of time, printed in their order.
 //!
 //! First it is found out which records there are, and then each is printed where it belongs. Within a series the fields
-//! mostly have the same times, so records are found in stretches of which every field has a value at each time, and one by
-//! one only where they differ.
+//! mostly have the same times, so records are found in stretches in which they have the same fields.
 
 use tsm::{Points, Strings, Values};
 
@@ -198,20 +197,16 @@ impl<'a> Found<'a> {
                 self.ends.push(self.rows.len());
                 return;
             };
-            let columns = u32::try_from(self.columns.len()).unwrap_or(u32::MAX);
-            let row = |(place, time): (u32, &i64)| Row { time: *time, series: number, columns, place };
-            let together = together(&cursors);
-            if together > 0 {
-                self.columns.extend(cursors.iter().map(Cursor::column));
-                self.rows.extend((0..).zip(&cursors[0].times()[..together]).map(row));
-                cursors.iter_mut().for_each(|cursor| cursor.advance(together));
-                continue;
-            }
             let has = |cursor: &Cursor<'_>| cursor.times().first() == Some(&time);
-            self.columns
-                .extend(cursors.iter().map(|cursor| if has(cursor) { cursor.column() } else { Column::Absent }));
-            self.rows.push(row((0, &time)));
-            cursors.iter_mut().filter(|cursor| has(cursor)).for_each(|cursor| cursor.advance(1));
+            let columns = u32::try_from(self.columns.len()).unwrap_or(u32::MAX);
+            let column = |cursor: &Cursor<'a>| if has(cursor) { cursor.column() } else { Column::Absent };
+            self.columns.extend(cursors.iter().map(column));
+            // Until a field comes that has no value yet.
+            let others = cursors.iter().filter(|cursor| !has(cursor)).filter_map(|cursor| cursor.times().first());
+            let times = together(cursors.iter().filter(|cursor| has(cursor)), others.min().copied());
+            let row = |(place, time): (u32, &i64)| Row { time: *time, series: number, columns, place };
+            self.rows.extend((0..).zip(times).map(row));
+            cursors.iter_mut().filter(|cursor| has(cursor)).for_each(|cursor| cursor.advance(times.len()));
         }
     }
 }
@@ -235,15 +230,15 @@ impl Found<'_> {
     }
 }
 
-/// So many rows from here on have a value of every field, all of one time.
-fn together(cursors: &[Cursor<'_>]) -> usize {
-    let Some((first, others)) = cursors.split_first() else { return 0 };
-    let times = first.times();
-    others.iter().fold(times.len(), |rows, cursor| {
-        let others = cursor.times();
-        match (times.get(..rows), others.get(..rows)) {
-            (Some(ours), Some(theirs)) if ours == theirs => rows,
-            _ => times[..rows].iter().zip(others).take_while(|(ours, theirs)| ours == theirs).count(),
-        }
-    })
+/// The times from here on that all these fields have, up to the first time that others have.
+fn together<'a, 'b: 'a>(cursors: impl Iterator<Item = &'a Cursor<'b>>, others: Option<i64>) -> &'b [i64] {
+    let before = |times: &'b [i64]| match others {
+        Some(end) => &times[..times.partition_point(|time| *time < end)],
+        None => times,
+    };
+    let alike = |ours: &'b [i64], theirs: &'b [i64]| match theirs.get(..ours.len()) {
+        Some(theirs) if ours == theirs => ours,
+        _ => &ours[..ours.iter().zip(theirs).take_while(|(ours, theirs)| ours == theirs).count()],
+    };
+    cursors.map(Cursor::times).reduce(alike).map(before).unwrap_or_default()
 }
