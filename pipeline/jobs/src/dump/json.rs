@@ -9,6 +9,8 @@
 use chrono::DateTime;
 use influx::Value;
 
+use super::text::Word;
+
 /// Values that JSON cannot hold as they are.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Losses {
@@ -32,7 +34,7 @@ pub(super) fn append_value(out: &mut Vec<u8>, value: Value<'_>, losses: &mut Los
         Value::Null => out.extend_from_slice(b"null"),
         Value::Boolean(value) => append_boolean(out, value),
         Value::Integer(value) => append_integer(out, value),
-        Value::Unsigned(value) => append_integer(out, value),
+        Value::Unsigned(value) => append_unsigned(out, value),
         Value::Float(value) if value.is_finite() => append_float(out, value),
         Value::Float(_) => {
             losses.floats += 1;
@@ -45,19 +47,58 @@ pub(super) fn append_value(out: &mut Vec<u8>, value: Value<'_>, losses: &mut Los
 /// Appends a boolean.
 #[inline]
 pub(super) fn append_boolean(out: &mut Vec<u8>, value: bool) {
-    out.extend_from_slice(if value { b"true" } else { b"false" });
+    const WORDS: [Word; 2] = [Word::new(b"false"), Word::new(b"true")];
+    WORDS[usize::from(value)].append(out);
 }
 
 /// Appends an integer.
 #[inline]
-pub(super) fn append_integer(out: &mut Vec<u8>, value: impl itoa::Integer) {
-    out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+pub(super) fn append_integer(out: &mut Vec<u8>, value: i64) {
+    // Most that were counted or measured are small.
+    match u32::try_from(value) {
+        Ok(value) if value < 10_000 => Word::number(value).append(out),
+        _ => out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes()),
+    }
+}
+
+/// Appends an integer without a sign.
+#[inline]
+pub(super) fn append_unsigned(out: &mut Vec<u8>, value: u64) {
+    match i64::try_from(value) {
+        Ok(value) => append_integer(out, value),
+        Err(_) => out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes()),
+    }
 }
 
 /// Appends a float that is a finite number.
 #[inline]
 pub(super) fn append_float(out: &mut Vec<u8>, value: f64) {
-    out.extend_from_slice(zmij::Buffer::new().format_finite(value).as_bytes());
+    match decimal(value) {
+        Some(word) => word.append(out),
+        None => out.extend_from_slice(zmij::Buffer::new().format_finite(value).as_bytes()),
+    }
+}
+
+/// A float with few digits, as most that were measured are: at most four before the point and four behind it.
+///
+/// A whole number of ten thousandths that is, divided, the very float has digits that give it again. They are the shortest
+/// ones, since no two numbers of at most 15 digits are the same float.
+#[inline]
+fn decimal(value: f64) -> Option<Word> {
+    let positive = value.abs();
+    if !(1e-4..1e4).contains(&positive) {
+        return None;
+    }
+    let number = (positive * 1e4 + 0.5) as i32;
+    if f64::from(number) / 1e4 != positive {
+        return None;
+    }
+    let number = number.unsigned_abs();
+    let mut word = Word::number(number / 10_000).then(Word::new(b".")).then(Word::decimals(number % 10_000));
+    if value < 0.0 {
+        word.prepend(b'-');
+    }
+    Some(word)
 }
 
 /// Appends a string, as JSON with its quotes.
@@ -65,6 +106,14 @@ pub(super) fn append_float(out: &mut Vec<u8>, value: f64) {
 pub(super) fn append_bytes(out: &mut Vec<u8>, bytes: &[u8], losses: &mut Losses) {
     // Most strings are such that nothing in them needs a second look.
     if bytes.iter().all(|byte| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\')) {
+        if bytes.len() + 2 <= Word::LONGEST {
+            let mut word = Word::default();
+            word.prepend(b'"');
+            bytes.iter().rev().for_each(|byte| word.prepend(*byte));
+            word.prepend(b'"');
+            word.append(out);
+            return;
+        }
         out.push(b'"');
         out.extend_from_slice(bytes);
         out.push(b'"');
@@ -237,6 +286,21 @@ mod tests {
             prop_assume!(float.is_finite());
             let back: f64 = written(Value::Float(float)).parse().unwrap();
             prop_assert_eq!(back.to_bits(), float.to_bits());
+        }
+
+        #[test]
+        fn decimals_are_written_like_all_floats(number in -20_000_000_000_000_i64..20_000_000_000_000, decimals in 0..7) {
+            let float = number as f64 / 10_f64.powi(decimals);
+            let mut buffer = zmij::Buffer::new();
+            prop_assert_eq!(written(Value::Float(float)), buffer.format_finite(float));
+        }
+
+        #[test]
+        fn few_digits_are_written_like_all_integers(number in -1_000_000_000_i64..1_000_000_000, digits in 0..9_u32) {
+            let number = number / 10_i64.pow(digits);
+            prop_assert_eq!(written(Value::Integer(number)), number.to_string());
+            let number = number.unsigned_abs();
+            prop_assert_eq!(written(Value::Unsigned(number)), number.to_string());
         }
 
         #[test]

@@ -33,6 +33,7 @@ mod sorter;
 mod source;
 mod spans;
 mod task;
+mod text;
 mod together;
 
 use std::path::PathBuf;

@@ -11,6 +11,7 @@ use tsm::Kind;
 use super::super::columns::{self, Columns};
 use super::super::json::{self, Losses};
 use super::super::series_key;
+use super::super::text::Text;
 
 /// Series with their blocks.
 #[derive(Debug, Default)]
@@ -46,47 +47,6 @@ pub(super) struct Member {
     pub(super) before: usize,
     /// Its place in [`Batch::streams`].
     pub(super) stream: usize,
-}
-
-/// A text that is appended very often. Most are short, and are copied with as many bytes as the longest of those, for a copy
-/// whose length is known beforehand takes a fraction of the time.
-#[derive(Debug)]
-pub(super) struct Text {
-    short: [u8; SHORT],
-    length: usize,
-    /// All of it, where it is longer.
-    long: Vec<u8>,
-}
-
-/// The longest text that is a short one, in bytes.
-const SHORT: usize = 48;
-
-impl Text {
-    fn new(text: &[u8]) -> Text {
-        let mut short = [0; SHORT];
-        match short.get_mut(..text.len()) {
-            Some(place) => {
-                place.copy_from_slice(text);
-                Text { short, length: text.len(), long: Vec::new() }
-            }
-            None => Text { short, length: text.len(), long: text.to_vec() },
-        }
-    }
-
-    pub(super) fn bytes(&self) -> &[u8] {
-        if self.length <= SHORT { &self.short[..self.length] } else { &self.long }
-    }
-
-    #[inline]
-    pub(super) fn append(&self, out: &mut Vec<u8>) {
-        if self.length <= SHORT {
-            let length = out.len() + self.length;
-            out.extend_from_slice(&self.short);
-            out.truncate(length);
-        } else {
-            out.extend_from_slice(&self.long);
-        }
-    }
 }
 
 /// A block, and where it is.

@@ -3,11 +3,14 @@
 //! First it is found out which records there are, and then each is printed where it belongs. Within a series the fields
 //! mostly have the same times, so records are found in stretches in which they have the same fields.
 
+use std::hint::black_box;
+
 use tsm::{Points, Strings, Values};
 
 use super::batch::{Batch, Printing, Series};
 use super::sheet::Sheet;
 use crate::dump::json::{self, Losses, Times};
+use crate::dump::text::Text;
 
 /// Records in order of time and series key.
 #[derive(Debug, Default)]
@@ -45,6 +48,30 @@ enum Column<'a> {
     /// From a place on.
     String(&'a Strings, usize),
 }
+
+impl Column<'_> {
+    /// Brings so many values close to the processor. Records are printed across many columns, more than it can foresee.
+    fn touch(&self, rows: usize) {
+        fn touch<T: Copy>(values: &[T], rows: usize) {
+            let line = LINE / size_of::<T>();
+            values.iter().take(rows).step_by(line).for_each(|value| _ = black_box(*value));
+        }
+        match self {
+            Column::Absent => {}
+            Column::Float(values) => touch(values, rows),
+            Column::Integer(values) => touch(values, rows),
+            Column::Unsigned(values) => touch(values, rows),
+            Column::Boolean(values) => touch(values, rows),
+            Column::String(values, from) => {
+                let rows = (*from..from + rows).step_by(LINE / size_of::<usize>());
+                rows.for_each(|row| _ = black_box(values.get(row).and_then(<[u8]>::first)));
+            }
+        }
+    }
+}
+
+/// Bytes that a processor fetches at once.
+const LINE: usize = 64;
 
 /// The points of a field from a place on, up to the end of the span.
 #[derive(Debug)]
@@ -120,15 +147,16 @@ pub(super) fn print(
         losses: Losses::default(),
         series: found.rows.iter().map(|row| row.series).collect(),
     };
-    let (mut times, mut opening, mut of) = (Times::default(), Vec::new(), None);
+    let (mut times, mut opening, mut of) = (Times::default(), Text::new(b""), None);
+    let mut line = Vec::new();
     for row in &found.rows {
         if of != Some(row.time) {
-            opening.clear();
-            times.append_opening(&mut opening, row.time);
-            of = Some(row.time);
+            line.clear();
+            times.append_opening(&mut line, row.time);
+            (opening, of) = (Text::new(&line), Some(row.time));
         }
         let Printed { text, losses, records, .. } = &mut printed;
-        text.extend_from_slice(&opening);
+        opening.append(text);
         let series = &batch.series[row.series as usize];
         let columns = &found.columns[row.columns as usize..];
         match printing.cells {
@@ -166,7 +194,7 @@ fn append<const CELLS: bool>(
                 text.extend_from_slice(if CELLS { b"" } else { b"null" });
             }
             Column::Integer(values) => json::append_integer(text, values[place]),
-            Column::Unsigned(values) => json::append_integer(text, values[place]),
+            Column::Unsigned(values) => json::append_unsigned(text, values[place]),
             Column::Boolean(values) => json::append_boolean(text, values[place]),
             Column::String(values, from) => {
                 json::append_bytes(text, values.get(from + place).unwrap_or_default(), losses);
@@ -204,6 +232,7 @@ impl<'a> Found<'a> {
             // Until a field comes that has no value yet.
             let others = cursors.iter().filter(|cursor| !has(cursor)).filter_map(|cursor| cursor.times().first());
             let times = together(cursors.iter().filter(|cursor| has(cursor)), others.min().copied());
+            self.columns[columns as usize..].iter().for_each(|column| column.touch(times.len()));
             let row = |(place, time): (u32, &i64)| Row { time: *time, series: number, columns, place };
             self.rows.extend((0..).zip(times).map(row));
             cursors.iter_mut().filter(|cursor| has(cursor)).for_each(|cursor| cursor.advance(times.len()));
