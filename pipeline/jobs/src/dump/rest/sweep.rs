@@ -1,6 +1,9 @@
 //! The points of a batch, swept through in order of time: each block is decoded once, when its time comes, and what
 //! reaches beyond the blocks that are there waits for the next ones.
 
+use std::collections::VecDeque;
+use std::sync::mpsc;
+
 use bytes::Bytes;
 use rayon::prelude::*;
 use tsm::block::Block as Coded;
@@ -11,7 +14,7 @@ use super::print::{Printed, print};
 use super::sheet::Sheets;
 
 /// Values that are printed as one piece of work, at first and at most.
-const VALUES: [usize; 2] = [16 << 10, 64 << 10];
+const VALUES: [usize; 2] = [32 << 10, 64 << 10];
 
 /// Bytes that a piece of work should come to: enough to be worth the trouble, and little enough to wait in memory.
 const PIECE: [usize; 2] = [1 << 20, 3 << 20];
@@ -89,18 +92,32 @@ impl<'a> Sweep<'a> {
         let until = group.until;
         let ready: Vec<Vec<Points>> = self.open.par_iter_mut().map(|open| ready(open, until)).collect();
         let spans = spans(&ready, until, self.values);
-        // A few at a time, since what is printed waits in memory for its turn.
-        let mut largest = 0;
-        for spans in spans.chunks(2 * rayon::current_num_threads()) {
-            let printed = spans
-                .par_iter()
-                .map(|span| print(self.batch, self.printing, &ready, *span, self.sheets.take(self.printed)));
-            for printed in printed.collect::<Vec<_>>() {
-                largest = largest.max(printed.text.len());
-                if !take(printed) {
-                    return Ok(false);
+        let (mut largest, mut wanted) = (0, true);
+        rayon::in_place_scope(|scope| {
+            let (batch, printing, ready) = (self.batch, self.printing, &ready);
+            let mut spans = spans.into_iter();
+            let mut under_way = VecDeque::new();
+            while wanted {
+                // A few at a time, since what is printed waits in memory for its turn.
+                while under_way.len() < 2 * rayon::current_num_threads()
+                    && let Some(span) = spans.next()
+                {
+                    let (done, printed) = mpsc::sync_channel(1);
+                    let sheet = self.sheets.take(self.printed);
+                    scope.spawn(move |_| {
+                        // Nobody waits when no more is wanted.
+                        let _waits = done.send(print(batch, printing, ready, span, sheet));
+                    });
+                    under_way.push_back(printed);
                 }
+                // A piece that never comes has panicked, which the scope passes on.
+                let Some(Ok(printed)) = under_way.pop_front().map(|printed| printed.recv()) else { return };
+                largest = largest.max(printed.text.len());
+                wanted = take(printed);
             }
+        });
+        if !wanted {
+            return Ok(false);
         }
         // The next ones will be of about this size.
         self.printed = largest + largest / 8;
