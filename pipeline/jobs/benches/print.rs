@@ -80,6 +80,26 @@ fn print(criterion: &mut Criterion) {
         bencher.iter(|| print_in_memory("Aggregated_metrics", &series).unwrap());
     });
     group.finish();
+
+    // What a machine can do at all: the digits of as many numbers, without names or order, on one core.
+    let mut random = SmallRng::seed_from_u64(1);
+    let numbers: Vec<(f64, i64)> = (0..values / 2)
+        .map(|_| ((random.random_range(0.0..100.0_f64) * 100.0).round() / 100.0, random.random_range(0..1000)))
+        .collect();
+    let mut group = criterion.benchmark_group("digits alone");
+    group.throughput(Throughput::Elements(values));
+    group.bench_function("zmij and itoa", |bencher| {
+        let mut text = Vec::with_capacity(16 << 20);
+        bencher.iter(|| {
+            text.clear();
+            for (float, integer) in &numbers {
+                text.extend_from_slice(zmij::Buffer::new().format_finite(*float).as_bytes());
+                text.extend_from_slice(itoa::Buffer::new().format(*integer).as_bytes());
+            }
+            text.len()
+        });
+    });
+    group.finish();
 }
 
 criterion_group!(benches, print);
