@@ -12,6 +12,7 @@ use super::ground::Ground;
 use super::inside::{self, Inner};
 use super::reading::{self, Seen, Wanted};
 use super::{Extent, Run};
+use crate::inventory::Inventory;
 use crate::spool::Shelf;
 use crate::{Error, Event};
 
@@ -136,14 +137,19 @@ impl Run {
         if !expected.prints.iter().any(|print| print.bytes == download.bytes) {
             return Ok(Err(Fault::of_bytes(length(download.bytes, &expected.prints))));
         }
-        // Which of its files is damaged is worth knowing only when something is.
         let is_deep = self.config.extent >= Extent::Deep;
-        let tar = expected.shard().filter(|_| is_deep || !at_first).map(folder);
+        let files = expected.shard().map(folder).and_then(|folder| {
+            // The digest of the whole tells as much as those of the files, but for which one is damaged.
+            let of_files = !at_first || self.config.extent == Extent::Decode;
+            of_files
+                .then(|| Inventory::new(folder.clone()))
+                .or_else(|| is_deep.then(|| Inventory::without_digests(folder)))
+        });
         let shelf = match (expected.shard(), self.file(ground, expected)) {
             (Some(_), None) if is_deep => Some(Arc::new(self.spool().await?.shelf(expected.bytes()).await?)),
             _ => None,
         };
-        let seen = match self.receive(download, tar, shelf.clone()).await {
+        let seen = match self.receive(download, files, shelf.clone()).await {
             Ok(seen) => seen,
             Err(reading::Error::Store(error)) => return self.broken(ground, expected, error).await,
             Err(reading::Error::Here(error)) => return Err(error),
@@ -171,11 +177,11 @@ impl Run {
     async fn receive(
         &self,
         download: Download,
-        tar: Option<String>,
+        files: Option<Inventory>,
         shelf: Option<Arc<Shelf>>,
     ) -> Result<Seen, reading::Error> {
         let keep = shelf.map(|shelf| (shelf.file(TAR), shelf));
-        reading::read(download, Wanted { tar, keep }, self.config.interrupt.clone()).await
+        reading::read(download, Wanted { files, keep }, self.config.interrupt.clone()).await
     }
 
     /// The file in which the object lies, where it lies in one.
@@ -303,13 +309,13 @@ fn differing(seen: &Seen, shard: &ShardRecord) -> String {
     }
 }
 
-/// The names of the files that are not as in the manifest.
+/// The names of the files that are not as in the manifest; by their digests, where they have some.
 fn different(files: &[ShardFile], shard: &ShardRecord) -> Vec<String> {
-    let same = |one: &ShardFile, other: &ShardFile| {
-        (&one.name, one.offset, one.bytes, &one.sha256) == (&other.name, other.offset, other.bytes, &other.sha256)
+    let same = |known: &ShardFile, found: &ShardFile| {
+        (&known.name, known.offset, known.bytes) == (&found.name, found.offset, found.bytes)
+            && (found.sha256.is_empty() || known.sha256 == found.sha256)
     };
-    let is_in = |file: &ShardFile, others: &[ShardFile]| others.iter().any(|other| same(file, other));
-    let changed = shard.files.iter().filter(|file| !is_in(file, files));
+    let changed = shard.files.iter().filter(|known| !files.iter().any(|found| same(known, found)));
     let unknown = files.iter().filter(|file| !shard.files.iter().any(|known| known.name == file.name));
     changed.chain(unknown).map(|file| file.name.clone()).collect()
 }

@@ -20,8 +20,8 @@ use crate::{Interrupt, batches};
 /// What is done with the bytes besides hashing them.
 #[derive(Debug)]
 pub(super) struct Wanted {
-    /// They are a tar with the files of this folder, which are to be listed.
-    pub(super) tar: Option<String>,
+    /// They are a tar, whose files are to be listed.
+    pub(super) files: Option<Inventory>,
     /// They are written into this file.
     pub(super) keep: Option<(PathBuf, Arc<Shelf>)>,
 }
@@ -56,7 +56,7 @@ pub(super) async fn read(download: Download, wanted: Wanted, interrupt: Interrup
 
 fn take(mut batches: mpsc::Receiver<Vec<Bytes>>, wanted: Wanted, interrupt: &Interrupt) -> Result<Seen, crate::Error> {
     let mut sha256 = Sha256::new();
-    let mut tar = wanted.tar.map(|folder| Ok((Walker::new(), Inventory::new(folder))));
+    let mut tar = wanted.files.map(|inventory| Ok((Walker::new(), inventory)));
     let failed = |error: &std::io::Error| crate::Error::io("write into the spool", error);
     let mut kept = match &wanted.keep {
         Some((path, shelf)) => {
