@@ -5,11 +5,9 @@ use std::sync::Arc;
 
 use archive::{BackupManifest, Date, names};
 use jobs::Kind;
-use jobs::dump::{self, Config, Format, Reading};
-use test_support::temp_dir;
+use jobs::dump::{Config, Format, Reading};
 
-use crate::bench::{Bench, MIDNIGHT, NIGHT, SECOND, now, records};
-use crate::writes::Writes;
+use crate::bench::{Bench, MIDNIGHT, NIGHT, SECOND, records};
 
 const MINUTE: i64 = 60 * SECOND;
 
@@ -29,29 +27,6 @@ fn lines(measurements: &[&str], hosts: usize, minutes: i64) -> String {
         }
     }
     lines
-}
-
-/// The bytes of the blocks that a measurement has in the night, and those of all indexes.
-async fn sizes(bench: &Bench, manifest: &BackupManifest, measurement: &str) -> (u64, u64) {
-    use store::StoreExt as _;
-
-    let (mut blocks, mut indexes) = (0, 0);
-    for (object, shard) in manifest.shards() {
-        let tar = bench.store.get_bytes(NIGHT, &object.name, u64::MAX).await.unwrap().to_vec();
-        for file in shard.files.iter().filter(|file| file.name.ends_with(".tsm")) {
-            let section = tsm::Section::new(&tar, file.offset, file.bytes);
-            let layout = tsm::layout(&section).unwrap();
-            indexes += layout.index_bytes();
-            let mut index = tsm::IndexReader::of(&section, layout, 1 << 16);
-            while let Some(key) = index.next().unwrap() {
-                let (series, _) = tsm::key::split(&key.key).unwrap();
-                if tsm::key::measurement(series) == measurement.as_bytes() {
-                    blocks += key.entries.iter().map(|entry| u64::from(entry.size)).sum::<u64>();
-                }
-            }
-        }
-    }
-    (blocks, indexes)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -77,30 +52,6 @@ async fn series_that_do_not_fit_into_memory_together_give_the_same_file() {
     let config = Config { buffer_bytes: 32 << 10, parallel: 1, ..bench.config(&["m"]) };
     assert_eq!(bench.files_of_backup(config).await.unwrap(), whole);
     assert!(whole.values().all(|text| records(text).len() > 2400));
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn one_measurement_of_ten_is_read_with_little_more_than_its_own_blocks() {
-    let bench = Bench::start().await;
-    let names: Vec<String> = (0..10).map(|number| format!("m{number}")).collect();
-    let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    for part in names.chunks(2) {
-        bench.influxd.write("sensu_db", &lines(part, 10, 1440)).await;
-    }
-    let manifest = bench.back_up().await;
-    let (blocks, indexes) = sizes(&bench, &manifest, "m4").await;
-    let store = Writes::new(&bench.store);
-    let output = temp_dir();
-    let config = Config { upload: false, output: Some(output.path().to_owned()), ..bench.config(&["m4"]) };
-    let outcome =
-        dump::run(config, now(), Some(Arc::<Writes>::clone(&store)), Reading::Backup, Arc::new(())).await.unwrap();
-    assert!(outcome.failures().is_empty() && outcome.dumps[0].records > 14_400);
-    let read = *store.read.lock().unwrap();
-    assert!(
-        read * 5 <= (blocks * 6) + indexes * 5,
-        "{read} bytes were read of {blocks} in blocks and {indexes} in indexes"
-    );
-    assert!(blocks > 50_000 && manifest.bytes() > 5 * read, "{blocks} of {}", manifest.bytes());
 }
 
 /// Turns over a byte of the only shard in the archive; `place` tells which by what the manifest says of its only file.

@@ -21,8 +21,6 @@ pub(crate) struct Writes {
     pub(crate) interrupt_at: Mutex<Option<(String, Interrupt)>>,
     /// Once an object is written, another run writes these.
     pub(crate) other_at: Mutex<Option<(String, Objects)>>,
-    /// How much of shards was asked for, in bytes.
-    pub(crate) read: Mutex<u64>,
     /// What the store says the time is.
     pub(crate) time: Mutex<Option<DateTime<Utc>>>,
 }
@@ -31,15 +29,7 @@ impl Writes {
     pub(crate) fn new(store: &Arc<dyn Store>) -> Arc<Writes> {
         let store = Arc::clone(store);
         let (seen, refuse, interrupt_at) = (Mutex::default(), Mutex::default(), Mutex::default());
-        Arc::new(Writes {
-            store,
-            seen,
-            refuse,
-            interrupt_at,
-            other_at: Mutex::default(),
-            read: Mutex::default(),
-            time: Mutex::default(),
-        })
+        Arc::new(Writes { store, seen, refuse, interrupt_at, other_at: Mutex::default(), time: Mutex::default() })
     }
 
     fn asks_to_end(&self, name: &str) -> bool {
@@ -92,11 +82,7 @@ impl Store for Writes {
         put
     }
     async fn get(&self, container: &str, name: &str, range: Option<std::ops::Range<u64>>) -> Result<Download, Error> {
-        let download = self.store.get(container, name, range).await?;
-        if name.contains("/shards/") && !name.ends_with("/meta.00") {
-            *self.read.lock().unwrap() += download.bytes;
-        }
-        Ok(download)
+        self.store.get(container, name, range).await
     }
     async fn head(&self, container: &str, name: &str) -> Result<ObjectInfo, Error> {
         self.store.head(container, name).await
