@@ -18,6 +18,9 @@ pub enum NightState {
     BackingUp(RunningMarker),
     /// `STATUS_ERROR`: a run failed or died, and this is what it said or what is known of it.
     Failed(String),
+    /// There are objects as a backup has them, and neither its seal nor word of a run: the seal was lost, or they are none of
+    /// ours.
+    Unsealed,
     /// There is nothing of ours.
     Absent,
 }
@@ -63,6 +66,7 @@ pub async fn night_state(store: &dyn Store, container: &str) -> Result<NightStat
     }
     let youngest = markers.into_iter().min_by_key(|found| found.age);
     Ok(match youngest {
+        None if has_shards(store, container).await? => NightState::Unsealed,
         None => NightState::Absent,
         Some(found) => NightState::Failed(match found.marker.state {
             RunState::Failed { error } => error,
@@ -74,6 +78,14 @@ pub async fn night_state(store: &dyn Store, container: &str) -> Result<NightStat
             ),
         }),
     })
+}
+
+async fn has_shards(store: &dyn Store, container: &str) -> Result<bool, Error> {
+    match store.list(container, &names::shards_prefix(container), None).await {
+        Ok(listed) => Ok(!listed.is_empty()),
+        Err(store::Error::NotFound { .. }) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// All running markers of a night. A container that does not exist has none.

@@ -121,6 +121,11 @@ async fn the_state_of_a_night_follows_from_seal_and_markers() {
     assert!(matches!(night_state(store, "2016-06-10").await.unwrap(), NightState::Absent));
     assert!(matches!(night_state(store, NIGHT).await.unwrap(), NightState::Absent));
 
+    // The name of a shard by whoever has made it.
+    let shard = format!("{NIGHT}/shards/sensu_db.default.00001.00");
+    archive.store.put_bytes(NIGHT, &shard, b"tar".as_slice().into()).await.unwrap();
+    assert!(matches!(night_state(store, NIGHT).await.unwrap(), NightState::Unsealed));
+
     let failed = marker("aa", RunState::Failed { error: "the disk is full".to_owned() });
     replace(store, NIGHT, &names::running_marker(NIGHT, "aa"), &failed).await.unwrap();
     assert!(

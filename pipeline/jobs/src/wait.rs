@@ -62,6 +62,7 @@ pub async fn for_backup(
                 (format!("STATUS_BACKING_UP, on {} (process {})", marker.host, marker.process), false)
             }
             Ok(NightState::Failed(error)) => (format!("STATUS_ERROR, {error}"), true),
+            Ok(NightState::Unsealed) => (UNSEALED.to_owned(), true),
             Ok(NightState::Absent) => ("nothing is there yet".to_owned(), false),
             Err(error) if error.is_passing() && !left.is_zero() => (error.to_string(), true),
             Err(error) => return Err(error.into()),
@@ -77,6 +78,10 @@ pub async fn for_backup(
         pause = (pause * 2).min(LONGEST_PAUSE);
     }
 }
+
+/// What is said of a night that has shards and no seal.
+pub(crate) const UNSEALED: &str =
+    "shards lie there without a seal; it was lost, or they are not from nightshard-backup";
 
 fn missing(night: &Night, wait: Option<Duration>, state: &str) -> Error {
     let message = format!("there is no backup in {}: {state}", night.container);

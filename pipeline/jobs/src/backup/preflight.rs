@@ -68,7 +68,7 @@ pub(super) async fn look(
             }
             Some(replace::permit(&sealed, &config.calendar.pattern, store).await?)
         }
-        NightState::BackingUp(_) | NightState::Failed(_) | NightState::Absent => None,
+        NightState::BackingUp(_) | NightState::Failed(_) | NightState::Unsealed | NightState::Absent => None,
     };
     let markers = markers(store, &night.container).await?;
     marker::refuse_company(&markers, &config.place.host, &night.container)?;

@@ -87,14 +87,14 @@ impl Run {
             }
             Target::Any(container) => container,
         };
-        Ok(match night_state(store, container).await? {
-            NightState::Ready(loaded) => Some(*loaded),
-            NightState::Failed(error) => {
-                progress.report(Event::Warning(&format!("there is no backup in {container}: {error}")));
-                None
-            }
-            NightState::BackingUp(_) | NightState::Absent => None,
-        })
+        let why = match night_state(store, container).await? {
+            NightState::Ready(loaded) => return Ok(Some(*loaded)),
+            NightState::Failed(error) => error,
+            NightState::Unsealed => wait::UNSEALED.to_owned(),
+            NightState::BackingUp(_) | NightState::Absent => return Ok(None),
+        };
+        progress.report(Event::Warning(&format!("there is no backup in {container}: {why}")));
+        Ok(None)
     }
 
     /// Looks at everything that the seals of a night name.

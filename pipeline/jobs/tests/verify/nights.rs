@@ -46,6 +46,7 @@ async fn a_night_that_does_not_exist_or_is_not_sealed_is_none() {
     for extent in super::bench::EXTENTS {
         let error = bench.verify_with(bench.config(extent)).await.unwrap_err();
         assert_eq!(error.kind(), Kind::Missing, "{error}");
+        assert!(error.to_string().contains("shards lie there without a seal"), "{error}");
     }
     let all = Config { nights: Which::All, ..bench.config(Extent::Quick) };
     let error = bench.verify_with(all).await.unwrap_err();
