@@ -101,6 +101,8 @@ pub struct Outcome {
     pub sent_bytes: u64,
     /// How long it took, in seconds.
     pub seconds: f64,
+    /// How closely its shards were looked into: `checksums` or `decode`; null where they were not.
+    pub verified: Option<String>,
     /// SHA-256 of the manifest.
     pub manifest_sha256: String,
     /// What a person should know.
@@ -124,6 +126,9 @@ impl Outcome {
         if !self.already_sealed && self.sent_bytes < self.bytes {
             text.push_str(&format!("; {} bytes of them were there already", self.bytes - self.sent_bytes));
         }
+        if self.verified.is_none() {
+            text.push_str("; nobody has looked into the shards (--verify off)");
+        }
         for warning in self.warnings.iter().chain(&self.clocks) {
             text.push_str("\nwarning: ");
             text.push_str(warning);
@@ -143,6 +148,7 @@ impl Outcome {
             bytes: manifest.bytes(),
             sent_bytes: 0,
             seconds: 0.0,
+            verified: manifest.verified.clone(),
             manifest_sha256,
             warnings: manifest.warnings.iter().cloned().chain(of_shards).collect(),
             clocks: Vec::new(),

@@ -129,9 +129,10 @@ async fn what_is_in_each_file_stands_beside_its_digest_unless_nobody_looked() {
         [(Verify::Off, None), (Verify::Checksums, Some("checksums")), (Verify::Decode, Some("decode"))]
     {
         let bench = Bench::new();
-        bench.run_with(Config { verify, ..bench.config() }, influx(&influxd)).await.unwrap();
+        let outcome = bench.run_with(Config { verify, ..bench.config() }, influx(&influxd)).await.unwrap();
+        assert_eq!(outcome.summary().contains("nobody has looked into the shards"), verified.is_none());
         let manifest = bench.manifest().await;
-        assert_eq!(manifest.verified.as_deref(), verified);
+        assert_eq!((manifest.verified.as_deref(), outcome.verified.as_deref()), (verified, verified));
         assert_eq!(manifest.measurements.is_empty(), verified.is_none());
         for (object, shard) in manifest.shards() {
             let bytes = bench.store.get_bytes(NIGHT, &object.name, 1 << 20).await.unwrap();
