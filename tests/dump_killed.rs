@@ -10,7 +10,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use night::{Place, kill_after, kills, read_all, succeed};
+use night::{Place, kill_after, kills, read_all};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use test_support::Influxd;
@@ -31,24 +31,6 @@ async fn write(influxd: &Influxd, seconds: std::ops::Range<i64>) {
     let lines: String =
         seconds.map(|second| format!("m,host=a v={second}i {}000000000\n", MIDNIGHT + second)).collect();
     influxd.write("sensu_db", &lines).await;
-}
-
-/// Backs up and restores; the backup says that it was taken on the evening of its day.
-async fn load(place: &Place, production: &Influxd, intermediary: &Influxd, day: &str) {
-    let mut backup = place.backup(production);
-    backup.args(["--database", "sensu_db", "--date", day]);
-    succeed(backup).await;
-    let path = place.path("archive").join(day).join(day).join("manifests/backup.json");
-    let mut manifest: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
-    for object in manifest["objects"].as_array_mut().unwrap() {
-        if object["kind"] == "shard" {
-            object["snapshot_taken"] = Value::from(format!("{day}T21:55:00Z"));
-        }
-    }
-    std::fs::write(&path, manifest.to_string()).unwrap();
-    let mut restore = place.restore(intermediary);
-    restore.args(["--date", day]);
-    succeed(restore).await;
 }
 
 /// The values of all records of the first day, after a look at each seal: it must name what is there.
@@ -83,7 +65,7 @@ fn dump(place: &Place, intermediary: &Influxd, day: &str) -> Command {
 async fn a_dump_that_is_killed_at_any_moment_is_whole_after_the_next_run() {
     let place = Place::folder();
     let (production, intermediary) = (production().await, Influxd::start().await);
-    load(&place, &production, &intermediary, "2016-06-11").await;
+    place.load(&production, &intermediary, "2016-06-11").await;
     let archive = place.path("archive");
     let first = || dump(&place, &intermediary, "2016-06-11");
     // Half of the kills for each of two runs, at moments from before the work begins until after its end.
@@ -109,7 +91,7 @@ async fn a_dump_that_is_killed_at_any_moment_is_whole_after_the_next_run() {
     };
     write(&production, 86_400 - 100..86_400).await;
     production.query("sensu_db", &format!("DELETE FROM m WHERE time < {}s", MIDNIGHT + 1000)).await;
-    load(&place, &production, &intermediary, "2016-06-12").await;
+    place.load(&production, &intermediary, "2016-06-12").await;
     let second = || dump(&place, &intermediary, "2016-06-12");
     let expected: Vec<i64> = (0..SECONDS).chain(86_400 - 100..86_400).collect();
     tokio::task::block_in_place(|| {
@@ -135,7 +117,7 @@ async fn a_dump_that_is_killed_at_any_moment_is_whole_after_the_next_run() {
 async fn a_signal_ends_a_dump_soon_and_leaves_the_spool_clean() {
     let place = Place::folder();
     let (production, intermediary) = (production().await, Influxd::start().await);
-    load(&place, &production, &intermediary, "2016-06-11").await;
+    place.load(&production, &intermediary, "2016-06-11").await;
     for wait in [0_u64, 20, 40, 80] {
         let mut child = dump(&place, &intermediary, "2016-06-11").spawn().unwrap();
         let begun = Instant::now();

@@ -10,7 +10,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use night::{Place, kill_after, kills, read_all, succeed};
+use night::{Place, kill_after, kills, read_all};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use test_support::Influxd;
@@ -23,24 +23,6 @@ async fn write(influxd: &Influxd, measurement: &str, seconds: std::ops::Range<i6
     let text = "x".repeat(100);
     let line = |second| format!("{measurement},host=a v={second}i,s=\"{text}\" {}000000000\n", MIDNIGHT + second);
     influxd.write("sensu_db", &seconds.map(line).collect::<String>()).await;
-}
-
-/// Backs up and restores; the backup says that it was taken five minutes before the end of its day.
-async fn load(place: &Place, production: &Influxd, intermediary: &Influxd, day: &str) {
-    let mut backup = place.backup(production);
-    backup.args(["--database", "sensu_db", "--date", day]);
-    succeed(backup).await;
-    let path = place.path("archive").join(day).join(day).join("manifests/backup.json");
-    let mut manifest: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
-    for object in manifest["objects"].as_array_mut().unwrap() {
-        if object["kind"] == "shard" {
-            object["snapshot_taken"] = Value::from(format!("{day}T21:55:00Z"));
-        }
-    }
-    std::fs::write(&path, manifest.to_string()).unwrap();
-    let mut restore = place.restore(intermediary);
-    restore.args(["--date", day]);
-    succeed(restore).await;
 }
 
 fn dump(place: &Place, intermediary: &Influxd, day: &str) -> Command {
@@ -80,7 +62,7 @@ async fn dumps_that_are_killed_together_are_all_whole_after_the_next_run() {
     for measurement in MEASUREMENTS {
         write(&production, measurement, 0..2000).await;
     }
-    load(&place, &production, &intermediary, "2016-06-11").await;
+    place.load(&production, &intermediary, "2016-06-11").await;
     let archive = place.path("archive");
     let expected = |seconds: Vec<i64>| MEASUREMENTS.map(|name| (name.to_owned(), seconds.clone()));
     let (moments, mut killed) = (kills(16) / 2, 0);
@@ -122,7 +104,7 @@ async fn dumps_that_are_killed_together_are_all_whole_after_the_next_run() {
         write(&production, measurement, 86_300..86_400).await;
     }
     write(&production, "late", 86_350..86_400).await;
-    load(&place, &production, &intermediary, "2016-06-12").await;
+    place.load(&production, &intermediary, "2016-06-12").await;
     let mut whole: BTreeMap<_, _> = expected((0..2000).chain(86_300..86_400).collect()).into_iter().collect();
     whole.insert("late".to_owned(), (86_350..86_400).collect());
     rounds("2016-06-12", &kept, &whole);
