@@ -11,8 +11,8 @@ pub(super) struct Selected {
     pub(super) may_grow: bool,
 }
 
-/// The measurements of a policy for which the asked names stand, in their order. A name that a measurement has means
-/// that one, whatever characters are in it.
+/// The measurements of a policy for which the asked names stand, in their order. A measurement that is called like a pattern
+/// is one of those that the pattern stands for: else whoever may write a point could hide all others behind it.
 pub(super) async fn expand(source: &Source, database: &str, policy: &str, asked: &[String]) -> Result<Selected, Error> {
     let patterns = asked.iter().any(|name| is_pattern(name));
     if !patterns && asked.len() < 2 {
@@ -21,7 +21,7 @@ pub(super) async fn expand(source: &Source, database: &str, policy: &str, asked:
     let there = source.in_policy(database, policy).await?;
     let mut measurements = Vec::new();
     for name in asked {
-        if there.contains(name) || !is_pattern(name) {
+        if !is_pattern(name) {
             measurements.push(name.clone());
             continue;
         }
@@ -44,8 +44,7 @@ pub(super) async fn expand(source: &Source, database: &str, policy: &str, asked:
 /// The measurements among `there` for which the asked names stand.
 pub(super) fn selected(asked: &[String], there: &[String]) -> Vec<String> {
     let meant = |measurement: &&String| {
-        let pattern = |name: &&String| is_pattern(name) && !there.contains(name);
-        asked.contains(measurement) || asked.iter().filter(pattern).any(|name| matches(name, measurement))
+        asked.iter().any(|name| name == *measurement || is_pattern(name) && matches(name, measurement))
     };
     there.iter().filter(meant).cloned().collect()
 }

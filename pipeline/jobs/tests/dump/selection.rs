@@ -28,6 +28,17 @@ async fn patterns_stand_for_the_measurements_of_the_policy() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_measurement_that_is_called_like_a_pattern_hides_no_other() {
+    let bench =
+        Bench::with(&format!("* v=1 {MIDNIGHT}\nc* v=1 {MIDNIGHT}\ncpu v=1 {MIDNIGHT}\nmem v=1 {MIDNIGHT}\n")).await;
+    for (asked, expected) in [("*", &["*", "c*", "cpu", "mem"][..]), ("c*", &["c*", "cpu"]), ("?", &["*"])] {
+        let outcome = bench.dump(bench.config(&[asked])).await.unwrap();
+        let dumped: Vec<&str> = outcome.dumps.iter().map(|dump| dump.measurement.as_str()).collect();
+        assert_eq!((dumped.as_slice(), outcome.failures()), (expected, &[][..]), "{asked}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn days_off_are_caught_up_each_in_a_dump_of_its_own_and_a_failed_one_is_named() {
     let bench = Bench::start().await;
     let lines: String = (0..4).map(|day| format!("m v={day}i {}\n", MIDNIGHT + day * DAY)).collect();
