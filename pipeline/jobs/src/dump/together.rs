@@ -8,7 +8,7 @@ use futures_util::stream::{self, StreamExt};
 use super::Run;
 use super::measurement::Made;
 use super::task::Task;
-use crate::Error;
+use crate::{Error, Kind};
 
 impl Run {
     /// Makes the dumps, and gives each task what came of it, in their order. Neighbours of one measurement take turns:
@@ -67,7 +67,9 @@ impl Run {
                     );
                     room = u64::MAX;
                 }
-                Err(error) if shelf.is_full() => return Err(error.during(format!("cannot dump {}", task.origin))),
+                Err(error) if shelf.is_full() || error.kind() == Kind::Damage => {
+                    return Err(error.during(format!("cannot dump {}", task.origin)));
+                }
                 made => return made,
             }
         }
