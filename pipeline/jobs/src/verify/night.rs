@@ -26,14 +26,16 @@ pub(super) struct Seal {
     pub(super) manifest: Option<Loaded<BackupManifest>>,
     /// Why it cannot be read.
     fault: Option<String>,
+    /// What is known of a night that seems to have lost it.
+    lost: Option<String>,
 }
 
 impl Seal {
     /// As it was read, or why it could not be.
     pub(super) fn new(info: ObjectInfo, read: Result<Loaded<BackupManifest>, Error>) -> Seal {
         match read {
-            Ok(manifest) => Seal { info: Some(info), manifest: Some(manifest), fault: None },
-            Err(error) => Seal { info: Some(info), manifest: None, fault: Some(error.to_string()) },
+            Ok(manifest) => Seal { info: Some(info), manifest: Some(manifest), fault: None, lost: None },
+            Err(error) => Seal { info: Some(info), manifest: None, fault: Some(error.to_string()), lost: None },
         }
     }
 }
@@ -55,9 +57,9 @@ impl Run {
         for _ in 0..TRIES {
             let info = ground.find(&names::backup_manifest(container)).await?;
             let seal = match self.manifest(target).await {
-                Ok(manifest) => Seal { info, manifest, fault: None },
+                Ok((manifest, lost)) => Seal { info, manifest, fault: None, lost },
                 Err(error) if error.kind() == Kind::Damage => {
-                    Seal { info, manifest: None, fault: Some(error.to_string()) }
+                    Seal { info, manifest: None, fault: Some(error.to_string()), lost: None }
                 }
                 Err(error) => return Err(error),
             };
@@ -74,27 +76,33 @@ impl Run {
         Err(Error::new(Kind::Failed, message).hint("run the same command again once its backup has ended"))
     }
 
-    async fn manifest(&self, target: &Target) -> Result<Option<Loaded<BackupManifest>>, Error> {
+    /// The seal, if there is one; if not, what is known of a night that seems to have lost it.
+    async fn manifest(&self, target: &Target) -> Result<(Option<Loaded<BackupManifest>>, Option<String>), Error> {
         let (store, progress) = (self.store.as_ref(), self.progress.as_ref());
         let container = match target {
             Target::Backup(night) => {
                 let time_zone = self.config.calendar.time_zone;
                 let found = wait::for_backup(store, night, time_zone, None, progress).await;
-                return found.map(Some).map_err(|error| match error.kind() {
+                return found.map(|loaded| (Some(loaded), None)).map_err(|error| match error.kind() {
                     Kind::Missing => error.hint("is the date right? --all verifies whatever nights there are"),
                     _ => error,
                 });
             }
             Target::Any(container) => container,
         };
-        let why = match night_state(store, container).await? {
-            NightState::Ready(loaded) => return Ok(Some(*loaded)),
-            NightState::Failed(error) => error,
-            NightState::Unsealed => wait::UNSEALED.to_owned(),
-            NightState::BackingUp(_) | NightState::Absent => return Ok(None),
+        let (why, lost) = match night_state(store, container).await? {
+            NightState::Ready(loaded) => return Ok((Some(*loaded), None)),
+            NightState::Failed(error) => (error, false),
+            // Shards from elsewhere have no records of ours beside them.
+            NightState::Unsealed => {
+                let records = store.list(container, &names::manifests_prefix(container), None).await?;
+                (wait::UNSEALED.to_owned(), !records.is_empty())
+            }
+            NightState::BackingUp(_) | NightState::Absent => return Ok((None, None)),
         };
-        progress.report(Event::Warning(&format!("there is no backup in {container}: {why}")));
-        Ok(None)
+        let why = format!("there is no backup in {container}: {why}");
+        progress.report(Event::Warning(&why));
+        Ok((None, lost.then_some(why)))
     }
 
     /// Looks at everything that the seals of a night name.
@@ -104,7 +112,8 @@ impl Run {
         progress.report(Event::Step(&format!("looking at {night}")));
         let all = self.expected(ground, manifest.map(|loaded| &loaded.document)).await?;
         let is_empty = all.objects.is_empty() && all.damages.is_empty() && all.unchecked.is_empty();
-        if manifest.is_none() && seal.fault.is_none() && is_empty {
+        let is_none = manifest.is_none() && seal.fault.is_none() && seal.lost.is_none();
+        if is_none && is_empty {
             return Ok(Looked::Nothing);
         }
         let mut verified = Verified {
@@ -117,7 +126,8 @@ impl Run {
             notes: all.notes,
             recorded: false,
         };
-        if manifest.is_none() && seal.fault.is_none() {
+        verified.unchecked.extend(seal.lost.clone());
+        if is_none {
             verified.notes.push("there is no backup, only dumps".to_owned());
         }
         let unreadable = seal.fault.iter().map(|fault| (names::backup_manifest(night), fault.clone()));

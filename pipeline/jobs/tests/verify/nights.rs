@@ -70,6 +70,20 @@ async fn of_several_days_those_without_a_night_are_named_and_do_not_keep_the_oth
 }
 
 #[tokio::test]
+async fn a_night_that_has_lost_its_seal_is_not_passed_over() {
+    let (bench, _source) = Bench::with_shards(1).await;
+    copy(&bench, "2016-06-12");
+    // It was verified once, which others than nightshard-backup do not leave word of.
+    bench.verify_with(of(&bench, "2016-06-12")).await.unwrap();
+    fs::remove_file(bench.file(&names::backup_manifest("2016-06-12"))).unwrap();
+    for extent in super::bench::EXTENTS {
+        let outcome = bench.verify_with(Config { nights: Which::All, ..bench.config(extent) }).await.unwrap();
+        let lost = outcome.failures.iter().filter(|failure| failure.contains("shards lie there without a seal"));
+        assert_eq!((lost.count(), outcome.is_damaged()), (1, false), "{outcome:?}");
+    }
+}
+
+#[tokio::test]
 async fn all_are_those_that_are_sealed_with_any_label_or_the_one_that_is_asked_for() {
     let (bench, _source) = Bench::with_shards(1).await;
     for container in ["2016-06-12", "2016-06-12_before-upgrade", "2016-06-14"] {
