@@ -12,11 +12,12 @@ use night::{Place, read_all, run, succeed};
 use serde_json::Value;
 use test_support::{Fault, FaultProxy, Influxd, temp_dir};
 
-const PROGRAMS: [(&str, &str); 4] = [
+const PROGRAMS: [(&str, &str); 5] = [
     ("backup", env!("CARGO_BIN_EXE_nightshard-backup")),
     ("restore", env!("CARGO_BIN_EXE_nightshard-restore")),
     ("dump", env!("CARGO_BIN_EXE_nightshard-dump")),
     ("verify", env!("CARGO_BIN_EXE_nightshard-verify")),
+    ("list", env!("CARGO_BIN_EXE_nightshard-list")),
 ];
 
 /// A program with nothing in its environment.
@@ -115,9 +116,9 @@ fn the_example_configuration_is_understood_line_by_line_and_names_every_key() {
         for line in shown.lines() {
             let unset = line.strip_prefix("# ").and_then(|line| line.strip_suffix(" is not set"));
             let Some(key) = unset.map(str::to_owned).or_else(|| key_of(line)) else { continue };
-            // The night is a matter of the moment; a timer names it on its command line.
+            // The night and which of them are a matter of the moment; a timer names them on its command line.
             let explained = example.lines().any(|line| key_of(line).as_ref() == Some(&key))
-                || ["date", "from", "folder"].contains(&key.as_str());
+                || ["date", "from", "folder", "match"].contains(&key.as_str());
             assert!(explained, "{key} of {name} is not in docs/nightshard.toml");
         }
     }

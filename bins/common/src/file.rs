@@ -17,7 +17,7 @@ use crate::exit::Failure;
 pub(crate) const DEFAULT: &str = "/etc/nightshard/nightshard.toml";
 
 /// The programs, whose names are those of the tables.
-const PROGRAMS: [&str; 4] = ["backup", "dump", "restore", "verify"];
+const PROGRAMS: [&str; 5] = ["backup", "dump", "list", "restore", "verify"];
 
 /// A configuration file that was read, and whose keys are known.
 #[derive(Debug)]

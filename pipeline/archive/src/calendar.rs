@@ -160,6 +160,16 @@ impl Dates {
     }
 }
 
+impl fmt::Display for Dates {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Dates::One(date) => date.fmt(f),
+            Dates::Days { from, to } => write!(f, "{from}..{to}"),
+            Dates::Month { from, .. } => write!(f, "{}", from.format("%Y-%m")),
+        }
+    }
+}
+
 impl FromStr for Dates {
     type Err = Error;
 

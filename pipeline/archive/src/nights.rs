@@ -1,13 +1,11 @@
 //! Which nights an archive may have, by the names of its containers.
 
-use std::cmp::Reverse;
-
 use chrono::NaiveDate;
 use store::Store;
 
 use crate::{ContainerPattern, Error};
 
-/// The containers that are named as nights are, each with its day, the newest first; with the pattern's label those that
+/// The containers that are named as nights are, each with its day, the newest first (by the day, then by the name); with the pattern's label those that
 /// carry it, else all. Whether there is a backup in them is told by their manifests alone.
 ///
 /// # Errors
@@ -24,6 +22,6 @@ pub async fn nights(store: &dyn Store, pattern: &ContainerPattern) -> Result<Vec
         let named = page.into_iter().filter(|entry| entry.name.ends_with(&label));
         nights.extend(named.filter_map(|entry| Some((pattern.day_of(&entry.name)?, entry.name))));
     }
-    nights.sort_unstable_by_key(|(day, _)| Reverse(*day));
+    nights.sort_unstable_by(|one, other| other.cmp(one));
     Ok(nights)
 }

@@ -14,6 +14,7 @@ mod identity;
 mod inspect;
 mod interrupt;
 mod inventory;
+pub mod list;
 pub mod loaded;
 pub mod lock;
 mod metastore;

@@ -1,0 +1,320 @@
+//! One night: what its seal, its markers and the records beside them tell.
+
+use archive::manifest::MeasurementRecord;
+use archive::records::{DumpManifest, RestoreRecord};
+use archive::verification::VerifyRecord;
+use archive::{BackupManifest, Document, Loaded, NightState, names, night_state};
+use chrono::{DateTime, NaiveDate, Utc};
+use serde::Serialize;
+use store::{Store, StoreExt};
+
+use crate::{Error, wait};
+
+/// A night and how it stands.
+#[derive(Debug, Clone, Serialize)]
+pub struct Night {
+    /// Its container.
+    pub container: String,
+    /// The day that it is named after.
+    pub night: NaiveDate,
+    /// The name given to it besides its date.
+    pub label: Option<String>,
+    /// How it stands.
+    pub state: State,
+    /// Why it is not ready.
+    pub why: Option<String>,
+    /// The databases in it.
+    pub databases: Vec<String>,
+    /// How many shards are in it.
+    pub shards: u64,
+    /// Bytes of all its objects but the dumps.
+    pub bytes: u64,
+    /// Field values in it; null where nobody looked into the shards.
+    pub points: Option<u64>,
+    /// When it was sealed.
+    pub sealed: Option<DateTime<Utc>>,
+    /// When it was verified last, and what came of it.
+    pub verified: Option<Verified>,
+    /// Where it was restored.
+    pub restored: Vec<Restored>,
+    /// How many dumps are sealed in it.
+    pub dumps: u64,
+    /// Everything that is in it, where one night was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub details: Option<Details>,
+    /// What could not be read.
+    pub unreadable: Vec<String>,
+}
+
+/// How a night stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub enum State {
+    /// A backup is under way.
+    #[serde(rename = "STATUS_BACKING_UP")]
+    BackingUp,
+    /// It is sealed.
+    #[serde(rename = "STATUS_READY")]
+    Ready,
+    /// Its backup failed, or its seal cannot be read.
+    #[serde(rename = "STATUS_ERROR")]
+    Error,
+    /// There are shards without a seal: none of ours, or the seal was lost.
+    #[serde(rename = "STATUS_UNSEALED")]
+    Unsealed,
+    /// There are dumps, and no backup.
+    #[serde(rename = "STATUS_DUMPS_ONLY")]
+    DumpsOnly,
+}
+
+/// The last verification of a night, as it is sealed now.
+#[derive(Debug, Clone, Serialize)]
+pub struct Verified {
+    /// `quick`, `digests`, `deep` or `decode`.
+    pub extent: String,
+    /// Of how many slices one was looked at; null for all of the night.
+    pub slices: Option<u64>,
+    /// When it ended.
+    pub finished: DateTime<Utc>,
+    /// How many objects are damaged, by this one or by any that is still remembered.
+    pub damaged: u64,
+    /// How many could not be looked at.
+    pub unchecked: u64,
+}
+
+/// A restore of a night, as it is sealed now.
+#[derive(Debug, Clone, Serialize)]
+pub struct Restored {
+    /// The host that it was restored onto.
+    pub host: String,
+    /// When every shard had answered.
+    pub finished: DateTime<Utc>,
+    /// Whether the points that were counted there are those of the backup; null where nothing was counted.
+    pub proven: Option<bool>,
+}
+
+/// Everything that is in a night.
+#[derive(Debug, Clone, Serialize)]
+pub struct Details {
+    /// What lies in `shards/`.
+    pub objects: Vec<Stored>,
+    /// What the shards hold.
+    pub measurements: Vec<Measurement>,
+    /// The dumps.
+    pub dumps: Vec<Dump>,
+    /// What the backup says that a person should know.
+    pub warnings: Vec<String>,
+}
+
+/// An object of the backup.
+#[derive(Debug, Clone, Serialize)]
+pub struct Stored {
+    /// Its full name.
+    pub name: String,
+    /// Its length in bytes.
+    pub bytes: u64,
+}
+
+/// A measurement of the backup.
+#[derive(Debug, Clone, Serialize)]
+pub struct Measurement {
+    /// Its database.
+    pub database: String,
+    /// Its retention policy.
+    pub retention_policy: String,
+    /// Its name.
+    pub measurement: String,
+    /// Field values.
+    pub points: u64,
+    /// The time of the first one.
+    pub first: Option<DateTime<Utc>>,
+    /// The time of the last one.
+    pub last: Option<DateTime<Utc>>,
+}
+
+/// A dump that is sealed.
+#[derive(Debug, Clone, Serialize)]
+pub struct Dump {
+    /// Its database.
+    pub database: String,
+    /// Its retention policy.
+    pub retention_policy: String,
+    /// Its measurement.
+    pub measurement: String,
+    /// The object with the records; null when there are none.
+    pub object: Option<String>,
+    /// Records in all.
+    pub records: u64,
+    /// Length of the object in bytes.
+    pub bytes: u64,
+    /// Until when it is complete.
+    pub covered_until: DateTime<Utc>,
+    /// Whether that is before the end of its day.
+    pub open: bool,
+}
+
+/// Reads a night; `None` where nothing of ours is in the container.
+///
+/// # Errors
+///
+/// When the store fails. What cannot be understood is in [`Night::unreadable`].
+pub(super) async fn read(
+    store: &dyn Store,
+    day: NaiveDate,
+    container: String,
+    detailed: bool,
+) -> Result<Option<Night>, Error> {
+    let mut unreadable = Vec::new();
+    let (sealed, state, why) = match night_state(store, &container).await {
+        Ok(NightState::Ready(sealed)) => (Some(*sealed), State::Ready, None),
+        Ok(NightState::BackingUp(marker)) => {
+            let why = format!("on {} (process {})", marker.host, marker.process);
+            (None, State::BackingUp, Some(why))
+        }
+        Ok(NightState::Failed(error)) => (None, State::Error, Some(error)),
+        Ok(NightState::Unsealed) => (None, State::Unsealed, Some(wait::UNSEALED.to_owned())),
+        Ok(NightState::Absent) => (None, State::DumpsOnly, Some("there is no backup, only dumps".to_owned())),
+        Err(archive::Error::Store(error)) => return Err(error.into()),
+        Err(error) => {
+            unreadable.push(error.to_string());
+            (None, State::Error, Some(error.to_string()))
+        }
+    };
+    let records = store.list_all(&container, &names::manifests_prefix(&container)).await?;
+    let mut beside = Beside { store, container: &container, unreadable };
+    let names: Vec<&str> = records.iter().map(|record| record.name.as_str()).collect();
+    let seals = names.iter().filter(|name| is_dump_seal(&container, name));
+    let dumps = seals.clone().count() as u64;
+    if state == State::DumpsOnly && dumps == 0 {
+        return Ok(None);
+    }
+    let sha256 = sealed.as_ref().map(|sealed| sealed.sha256.as_str());
+    let verified = match names.contains(&names::verify_record(&container).as_str()) {
+        true => beside
+            .read::<VerifyRecord>(&names::verify_record(&container))
+            .await?
+            .and_then(|record| verified(record, sha256)),
+        false => None,
+    };
+    let mut restored = Vec::new();
+    for name in names.iter().filter(|name| is_restore(&container, name)) {
+        let record = beside.read::<RestoreRecord>(name).await?;
+        restored.extend(record.filter(|record| Some(record.manifest_sha256.as_str()) == sha256).map(restore));
+    }
+    restored.sort_by_key(|restored: &Restored| std::cmp::Reverse(restored.finished));
+    let mut found = Vec::new();
+    if detailed {
+        for name in seals {
+            found.extend(beside.read::<DumpManifest>(name).await?.map(dump));
+        }
+    }
+    let unreadable = beside.unreadable;
+    let manifest = sealed.map(|Loaded { document, .. }| document);
+    let details = detailed.then(|| details(manifest.as_ref(), found));
+    Ok(Some(Night {
+        night: day,
+        label: manifest.as_ref().and_then(|manifest| manifest.label.clone()),
+        state,
+        why,
+        databases: manifest.as_ref().map(|manifest| manifest.databases.clone()).unwrap_or_default(),
+        shards: manifest.as_ref().map_or(0, |manifest| manifest.shards().count() as u64),
+        bytes: manifest.as_ref().map_or(0, BackupManifest::bytes),
+        points: manifest.as_ref().filter(|manifest| manifest.verified.is_some()).map(points),
+        sealed: manifest.as_ref().map(|manifest| manifest.sealed),
+        verified,
+        restored,
+        dumps,
+        details,
+        unreadable,
+        container,
+    }))
+}
+
+/// The records beside the seal.
+struct Beside<'a> {
+    store: &'a dyn Store,
+    container: &'a str,
+    unreadable: Vec<String>,
+}
+
+impl Beside<'_> {
+    /// One of them; `None` where it has gone meanwhile or cannot be understood.
+    async fn read<D: Document>(&mut self, name: &str) -> Result<Option<D>, Error> {
+        match archive::read::<D>(self.store, self.container, name).await {
+            Ok(loaded) => Ok(Some(loaded.document)),
+            Err(archive::Error::Missing { .. }) => Ok(None),
+            Err(archive::Error::Store(error)) => Err(error.into()),
+            Err(error) => {
+                self.unreadable.push(error.to_string());
+                Ok(None)
+            }
+        }
+    }
+}
+
+fn is_dump_seal(container: &str, name: &str) -> bool {
+    names::dump_of_manifest(container, name).is_some_and(|file| names::dump_manifest(container, file) == *name)
+}
+
+fn is_restore(container: &str, name: &str) -> bool {
+    name.strip_prefix(&names::manifests_prefix(container)).is_some_and(|name| name.starts_with("restore."))
+}
+
+fn points(manifest: &BackupManifest) -> u64 {
+    manifest.measurements.iter().map(of_measurement).sum()
+}
+
+fn of_measurement(measurement: &MeasurementRecord) -> u64 {
+    measurement.fields.iter().map(|field| field.points).sum()
+}
+
+fn verified(record: VerifyRecord, sha256: Option<&str>) -> Option<Verified> {
+    if record.manifest_sha256.as_deref() != sha256 {
+        return None;
+    }
+    let last = record.verifications.last()?;
+    Some(Verified {
+        extent: last.extent.clone(),
+        slices: last.slice.map(|slice| slice.of),
+        finished: last.finished,
+        damaged: record.verifications.iter().map(|one| one.damages.len() as u64).max().unwrap_or(0),
+        unchecked: last.unchecked.len() as u64,
+    })
+}
+
+fn restore(record: RestoreRecord) -> Restored {
+    let proven = record.proof.as_ref().map(|proof| proof.missing.is_empty() && proof.surplus.is_empty());
+    Restored { host: record.target.host, finished: record.finished, proven }
+}
+
+fn details(manifest: Option<&BackupManifest>, dumps: Vec<Dump>) -> Details {
+    let objects = manifest.iter().flat_map(|manifest| &manifest.objects);
+    let measurements = manifest.iter().flat_map(|manifest| &manifest.measurements);
+    Details {
+        objects: objects.map(|object| Stored { name: object.name.clone(), bytes: object.bytes }).collect(),
+        measurements: measurements
+            .map(|measurement| Measurement {
+                database: measurement.database.clone(),
+                retention_policy: measurement.retention_policy.clone(),
+                measurement: measurement.measurement.clone(),
+                points: of_measurement(measurement),
+                first: measurement.fields.iter().map(|field| field.first).min(),
+                last: measurement.fields.iter().map(|field| field.last).max(),
+            })
+            .collect(),
+        dumps,
+        warnings: manifest.map(|manifest| manifest.warnings.clone()).unwrap_or_default(),
+    }
+}
+
+fn dump(manifest: DumpManifest) -> Dump {
+    Dump {
+        database: manifest.database,
+        retention_policy: manifest.retention_policy,
+        measurement: manifest.measurement,
+        object: manifest.object,
+        records: manifest.records,
+        bytes: manifest.bytes,
+        covered_until: manifest.covered_until,
+        open: manifest.open,
+    }
+}
