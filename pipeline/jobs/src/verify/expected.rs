@@ -85,7 +85,12 @@ impl Run {
             let named: BTreeSet<&str> = manifest.objects.iter().map(|object| object.name.as_str()).collect();
             let lying = ground.list(&names::shards_prefix(&ground.night)).await?;
             let unnamed = lying.into_iter().map(|entry| entry.name).filter(|name| !named.contains(name.as_str()));
-            all.notes.extend(note("lie in shards/ and are not named by the manifest", unnamed));
+            // A backup leaves no shard there that it does not name, and a restore with influxd takes whatever it finds.
+            let (data, others): (Vec<String>, Vec<String>) =
+                unnamed.partition(|name| names::is_data(&ground.night, name));
+            all.unchecked
+                .extend(note("lie in shards/ like those of the backup and are not named by the manifest", data));
+            all.notes.extend(note("lie in shards/ and are not named by the manifest", others));
             all.objects = manifest.objects.iter().filter(|object| is_due(&object.name)).map(Expected::stored).collect();
         }
         let sealed = self.dumps(ground).await?;
@@ -153,7 +158,7 @@ impl Run {
 }
 
 /// One line about objects that nothing names.
-fn note(what: &str, names: impl Iterator<Item = String>) -> Option<String> {
-    let names: Vec<String> = names.collect();
+fn note(what: &str, names: impl IntoIterator<Item = String>) -> Option<String> {
+    let names: Vec<String> = names.into_iter().collect();
     (!names.is_empty()).then(|| format!("{} objects {what}: {}", names.len(), told(&names)))
 }

@@ -119,19 +119,28 @@ async fn a_shard_that_has_no_room_in_the_spool_is_told_of_and_not_called_damaged
 }
 
 #[tokio::test]
-async fn objects_that_nobody_names_are_noted() {
+async fn objects_that_nobody_names_are_told_and_shards_among_them_are_a_failure() {
     let (bench, _source) = Bench::with_shards(1).await;
-    for name in ["shards/sensu_db.default.00099.00", "influxdb/cpu.json"] {
+    let leave = |name: &str| {
         let file = bench.file(&format!("{NIGHT}/{name}"));
         fs::create_dir_all(file.parent().unwrap()).unwrap();
         fs::write(file, "left").unwrap();
-    }
+    };
+    leave("shards/notes.txt");
+    leave("influxdb/cpu.json");
     let outcome = bench.verify(Extent::Quick).await;
     assert_whole(&outcome, 2);
     let notes = &only(&outcome).notes;
     assert_eq!(notes.len(), 2, "{notes:?}");
-    assert!(notes[0].contains("not named by the manifest: 2016-06-11/shards/sensu_db.default.00099.00"), "{notes:?}");
+    assert!(notes[0].contains("not named by the manifest: 2016-06-11/shards/notes.txt"), "{notes:?}");
     assert!(notes[1].contains("without a seal: 2016-06-11/influxdb/cpu.json"), "{notes:?}");
+
+    // influxd would restore it with the others.
+    leave("shards/sensu_db.default.00099.00");
+    let outcome = bench.verify(Extent::Quick).await;
+    let [failure] = outcome.failures.as_slice() else { panic!("{outcome:?}") };
+    assert!(failure.contains("not named by the manifest: 2016-06-11/shards/sensu_db.default.00099.00"), "{failure}");
+    assert!(!outcome.is_damaged());
 }
 
 #[tokio::test]
