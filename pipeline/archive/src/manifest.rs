@@ -73,6 +73,67 @@ impl BackupManifest {
     }
 }
 
+/// What a list tells of a backup: the same document, of which most is passed over. It is read in a quarter of the time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BackupOutline {
+    /// See [`BackupManifest::format`].
+    pub format: String,
+    /// See [`BackupManifest::container`].
+    pub container: String,
+    /// See [`BackupManifest::label`].
+    #[serde(default)]
+    pub label: Option<String>,
+    /// See [`BackupManifest::sealed`].
+    pub sealed: DateTime<Utc>,
+    /// See [`BackupManifest::databases`].
+    pub databases: Vec<String>,
+    /// See [`BackupManifest::objects`].
+    pub objects: Vec<ObjectOutline>,
+    /// See [`BackupManifest::verified`].
+    #[serde(default)]
+    pub verified: Option<String>,
+    /// See [`BackupManifest::measurements`].
+    #[serde(default)]
+    pub measurements: Vec<MeasurementRecord>,
+    /// See [`BackupManifest::warnings`].
+    #[serde(default)]
+    pub warnings: Vec<String>,
+}
+
+impl Document for BackupOutline {
+    const WHAT: &'static str = BackupManifest::WHAT;
+    const FORMAT: &'static str = BackupManifest::FORMAT;
+}
+
+/// An object in `shards/`, without what is in it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ObjectOutline {
+    /// Its full name.
+    pub name: String,
+    /// Its length in bytes.
+    pub bytes: u64,
+    /// `meta` or `shard`.
+    pub kind: String,
+}
+
+/// A backup's seal, as much of it as is wanted.
+pub trait Seal: Document {
+    /// The container that it says it is of.
+    fn container(&self) -> &str;
+}
+
+impl Seal for BackupManifest {
+    fn container(&self) -> &str {
+        &self.container
+    }
+}
+
+impl Seal for BackupOutline {
+    fn container(&self) -> &str {
+        &self.container
+    }
+}
+
 /// Which program wrote a document.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Writer {

@@ -3,6 +3,7 @@
 use chrono::TimeDelta;
 use store::{Store, StoreExt};
 
+use crate::manifest::Seal;
 use crate::records::{RunState, RunningMarker};
 use crate::{BackupManifest, Error, Loaded, names, read};
 
@@ -11,9 +12,9 @@ pub const MARKER_LIFETIME: TimeDelta = TimeDelta::minutes(5);
 
 /// How a night stands.
 #[derive(Debug, Clone)]
-pub enum NightState {
+pub enum NightState<S = BackupManifest> {
     /// `STATUS_READY`: it is sealed.
-    Ready(Box<Loaded<BackupManifest>>),
+    Ready(Box<Loaded<S>>),
     /// `STATUS_BACKING_UP`: a run is under way.
     BackingUp(RunningMarker),
     /// `STATUS_ERROR`: a run failed or died, and this is what it said or what is known of it.
@@ -50,10 +51,19 @@ impl FoundMarker {
 ///
 /// When the store fails, or the manifest cannot be read.
 pub async fn night_state(store: &dyn Store, container: &str) -> Result<NightState, Error> {
+    night_state_with(store, container).await
+}
+
+/// The same with as much of the seal as is wanted.
+///
+/// # Errors
+///
+/// See [`night_state`].
+pub async fn night_state_with<S: Seal>(store: &dyn Store, container: &str) -> Result<NightState<S>, Error> {
     let name = names::backup_manifest(container);
-    match read::<BackupManifest>(store, container, &name).await {
-        Ok(loaded) if loaded.document.container != container => {
-            let (found, expected) = (loaded.document.container, container.to_owned());
+    match read::<S>(store, container, &name).await {
+        Ok(loaded) if loaded.document.container() != container => {
+            let (found, expected) = (loaded.document.container().to_owned(), container.to_owned());
             return Err(Error::Misplaced { name, found, expected });
         }
         Ok(loaded) => return Ok(NightState::Ready(Box::new(loaded))),

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use archive::manifest::{BackupManifest, Content, Source, StoredObject, Writer};
+use archive::manifest::{BackupManifest, BackupOutline, Content, Source, StoredObject, Writer};
 use archive::records::{RunState, RunningMarker};
 use archive::{Document, Error, NightState, names, night_state, read, replace, seal};
 use chrono::{DateTime, Utc};
@@ -111,6 +111,27 @@ async fn a_document_that_is_cut_or_missing_is_an_error_of_its_own() {
         archive.store.put_bytes(NIGHT, &name, whole[..length].to_vec().into()).await.unwrap();
         let cut = read::<BackupManifest>(archive.store.as_ref(), NIGHT, &name).await.unwrap_err();
         assert!(matches!(cut, Error::Unreadable { .. }), "{cut}");
+    }
+}
+
+#[tokio::test]
+async fn an_outline_is_the_same_document_with_less_in_it() {
+    let (archive, whole) = (archive().await, manifest());
+    let name = names::backup_manifest(NIGHT);
+    let sha256 = seal(archive.store.as_ref(), NIGHT, &name, &whole).await.unwrap();
+    let outline = read::<BackupOutline>(archive.store.as_ref(), NIGHT, &name).await.unwrap();
+    assert_eq!(outline.sha256, sha256);
+    let outline = outline.document;
+    assert_eq!((&outline.container, &outline.label, outline.sealed), (&whole.container, &whole.label, whole.sealed));
+    assert_eq!((&outline.databases, &outline.verified), (&whole.databases, &whole.verified));
+    assert_eq!((&outline.measurements, &outline.warnings), (&whole.measurements, &whole.warnings));
+    assert!(!whole.objects.is_empty());
+    for (object, whole) in outline.objects.iter().zip(&whole.objects) {
+        let kind = match whole.content {
+            Content::Meta => "meta",
+            Content::Shard(_) => "shard",
+        };
+        assert_eq!((&object.name, object.bytes, object.kind.as_str()), (&whole.name, whole.bytes, kind));
     }
 }
 

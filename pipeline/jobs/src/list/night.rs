@@ -1,9 +1,10 @@
 //! One night: what its seal, its markers and the records beside them tell.
 
-use archive::manifest::MeasurementRecord;
+use archive::manifest::{BackupOutline, MeasurementRecord};
 use archive::records::{DumpManifest, RestoreRecord};
+use archive::state::night_state_with;
 use archive::verification::VerifyRecord;
-use archive::{BackupManifest, Document, Loaded, NightState, names, night_state};
+use archive::{Document, Loaded, NightState, names};
 use chrono::{DateTime, NaiveDate, Utc};
 use serde::Serialize;
 use store::{Store, StoreExt};
@@ -164,7 +165,7 @@ pub(super) async fn read(
     detailed: bool,
 ) -> Result<Option<Night>, Error> {
     let mut unreadable = Vec::new();
-    let (sealed, state, why) = match night_state(store, &container).await {
+    let (sealed, state, why) = match night_state_with::<BackupOutline>(store, &container).await {
         Ok(NightState::Ready(sealed)) => (Some(*sealed), State::Ready, None),
         Ok(NightState::BackingUp(marker)) => {
             let why = format!("on {} (process {})", marker.host, marker.process);
@@ -216,8 +217,10 @@ pub(super) async fn read(
         state,
         why,
         databases: manifest.as_ref().map(|manifest| manifest.databases.clone()).unwrap_or_default(),
-        shards: manifest.as_ref().map_or(0, |manifest| manifest.shards().count() as u64),
-        bytes: manifest.as_ref().map_or(0, BackupManifest::bytes),
+        shards: manifest
+            .as_ref()
+            .map_or(0, |manifest| manifest.objects.iter().filter(|object| object.kind == "shard").count() as u64),
+        bytes: manifest.iter().flat_map(|manifest| &manifest.objects).map(|object| object.bytes).sum(),
         points: manifest.as_ref().filter(|manifest| manifest.verified.is_some()).map(points),
         sealed: manifest.as_ref().map(|manifest| manifest.sealed),
         verified,
@@ -259,7 +262,7 @@ fn is_restore(container: &str, name: &str) -> bool {
     name.strip_prefix(&names::manifests_prefix(container)).is_some_and(|name| name.starts_with("restore."))
 }
 
-fn points(manifest: &BackupManifest) -> u64 {
+fn points(manifest: &BackupOutline) -> u64 {
     manifest.measurements.iter().map(of_measurement).sum()
 }
 
@@ -286,7 +289,7 @@ fn restore(record: RestoreRecord) -> Restored {
     Restored { host: record.target.host, finished: record.finished, proven }
 }
 
-fn details(manifest: Option<&BackupManifest>, dumps: Vec<Dump>) -> Details {
+fn details(manifest: Option<&BackupOutline>, dumps: Vec<Dump>) -> Details {
     let objects = manifest.iter().flat_map(|manifest| &manifest.objects);
     let measurements = manifest.iter().flat_map(|manifest| &manifest.measurements);
     Details {
