@@ -1,6 +1,8 @@
 //! Work that blocks, in a thread of its own.
 
-use tokio::task::JoinError;
+use std::panic::resume_unwind;
+
+use tokio::task::{JoinError, JoinHandle};
 
 use crate::{Error, Kind};
 
@@ -14,4 +16,9 @@ pub(crate) async fn blocking<T: Send + 'static>(
 /// What came of it.
 pub(crate) fn joined<T>(ended: Result<Result<T, Error>, JoinError>) -> Result<T, Error> {
     ended.unwrap_or_else(|error| Err(Error::new(Kind::Failed, format!("work on files broke off: {error}"))))
+}
+
+/// What a task gives that ends by itself; its panic goes on here.
+pub(crate) async fn ended<T>(task: JoinHandle<T>) -> T {
+    task.await.unwrap_or_else(|error| resume_unwind(error.into_panic()))
 }

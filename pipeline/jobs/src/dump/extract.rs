@@ -12,7 +12,6 @@
 
 use std::fs::File;
 use std::io::Write;
-use std::panic::resume_unwind;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc;
@@ -21,7 +20,7 @@ use std::time::Duration;
 use influx::Influx;
 use store::{Digester, Digests};
 use tokio::sync::mpsc::{Sender, channel};
-use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::task::spawn_blocking;
 
 use super::arrange::{Arranged, Arranger, Message};
 use super::columns::Columns;
@@ -31,6 +30,7 @@ use super::rest::{Printing, Working};
 use super::sorter::Sorter;
 use super::source::Source;
 use super::task::Task;
+use crate::blocking::ended;
 use crate::spool::{Shelf, Stored};
 use crate::{Error, Event, Interrupt, Kind, Progress};
 
@@ -100,16 +100,12 @@ pub(super) async fn extract(
             asked.and(working.end().await)
         }
     };
-    let (arranged, written) = (joined(arranging).await, joined(writing).await);
+    let (arranged, written) = (ended(arranging).await, ended(writing).await);
     asked?;
     let (arranged, digests) = (arranged?, written?);
     let arranged =
         arranged.ok_or_else(|| Error::new(Kind::Failed, format!("cannot dump {measurement}: a thread ended early")))?;
     Ok(Extracted { arranged, digests })
-}
-
-async fn joined<T>(task: JoinHandle<T>) -> T {
-    task.await.unwrap_or_else(|error| resume_unwind(error.into_panic()))
 }
 
 /// Asks for everything and hands it on, with what is needed to make good for broken answers.

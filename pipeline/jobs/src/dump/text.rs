@@ -53,6 +53,7 @@ impl Word {
 
     /// A text that is known beforehand.
     pub(super) const fn new(text: &[u8]) -> Word {
+        assert!(text.len() <= Word::LONGEST, "there is room");
         let (mut bytes, mut length) = (0, text.len());
         while length > 0 {
             length -= 1;

@@ -23,7 +23,15 @@ pub(super) struct Batch {
     pub(super) removed: BTreeMap<(usize, usize), Vec<[i64; 2]>>,
     /// Memory that all this takes, about, in bytes.
     pub(super) bytes: usize,
+    /// Memory that a decoded block of each stream will take, about, in bytes.
+    pub(super) decoded: usize,
 }
+
+/// What a block of 1000 points takes in memory once it is decoded, in bytes, until some have been seen.
+pub(super) const EXPECTED: usize = 16 << 10;
+
+/// How much larger long strings become that are decompressed, as a rule.
+const GROWTH: usize = 2;
 
 /// A series, prepared for printing.
 #[derive(Debug)]
@@ -139,6 +147,9 @@ impl Batch {
             let stream = self.streams.len();
             self.bytes += field.blocks.len() * size_of::<Block>() + member.label.len() + 160;
             self.removed.extend(field.removed.into_iter().map(|(file, spans)| ((stream, file), spans)));
+            // Numbers take what they take, however well they were packed; long strings show in the blocks' sizes.
+            let largest = field.blocks.iter().map(|block| block.size as usize).max().unwrap_or(0);
+            self.decoded += EXPECTED.max(GROWTH * largest);
             self.streams.push(field.blocks);
             let before = text.len();
             text.push(b',');

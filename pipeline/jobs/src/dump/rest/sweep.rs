@@ -91,7 +91,7 @@ impl<'a> Sweep<'a> {
         }
         let until = group.until;
         let ready: Vec<Vec<Points>> = self.open.par_iter_mut().map(|open| ready(open, until)).collect();
-        let spans = spans(&ready, until, self.values);
+        let spans = spans(&ready, until, self.values, PIECE[1]);
         let (mut largest, mut wanted) = (0, true);
         rayon::in_place_scope(|scope| {
             let (batch, printing, ready) = (self.batch, self.printing, &ready);
@@ -159,11 +159,16 @@ fn ready(open: &mut Vec<(usize, usize, Points)>, until: i64) -> Vec<Points> {
     if apart { pieces } else { tsm::join(pieces) }
 }
 
-/// Cuts the time before `until` into spans of about as many values each. All points are in one of them.
-fn spans(ready: &[Vec<Points>], until: i64, values: usize) -> Vec<[i64; 2]> {
+/// Cuts the time before `until` into spans of about as many values each, and about as many bytes of them at most. All points
+/// are in one of them.
+fn spans(ready: &[Vec<Points>], until: i64, values: usize, bytes: usize) -> Vec<[i64; 2]> {
     let times = || ready.iter().flatten().map(|run| run.times.as_slice());
     // Each stream is looked at for every span, so that there must be something to find.
     let values = values.max(ready.len() * 16);
+    // Long strings are printed a few at a time: their text is as long again as they are.
+    let of_all = |what: fn(&Points) -> usize| ready.iter().flatten().map(what).sum::<usize>();
+    let of_one = of_all(Points::memory) / of_all(Points::len).max(1);
+    let values = values.min(bytes / of_one.max(1)).max(SAMPLED);
     let (mut sampled, mut over, mut first) = (Vec::new(), 0, i64::MAX);
     for times in times() {
         first = times.first().map_or(first, |time| first.min(*time));

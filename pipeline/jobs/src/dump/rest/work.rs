@@ -9,20 +9,18 @@ use archive::Window;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::task::{JoinHandle, spawn_blocking};
 
-use super::batch::{Batch, Printing};
+use super::batch::{Batch, EXPECTED, Printing};
 use super::fetch::{Fetching, undecodable};
 use super::indexes::Opened;
 use super::sheet::Sheets;
 use super::sweep::{Group, Sweep, Undecodable};
 use super::{Printed, Rest, scan};
 use crate::Error;
+use crate::blocking::ended;
 use crate::dump::arrange::Message;
 use crate::dump::json::Losses;
 use crate::dump::schema::Origin;
 use crate::dump::sorter::Sorter;
-
-/// What a block of 1000 points takes in memory once it is decoded, in bytes, until some have been seen.
-const EXPECTED: usize = 16 << 10;
 
 /// Blocks of the first group, of which it is learned how large they become.
 const FIRST_BLOCKS: usize = 256;
@@ -103,7 +101,7 @@ impl Working {
                     most = self.memory / self.largest.load(Ordering::Relaxed);
                 }
             }
-            joined(scanning).await?;
+            ended(scanning).await?;
             if self.work.send(Work::End).await.is_err() {
                 return Ok(());
             }
@@ -115,12 +113,8 @@ impl Working {
     /// Waits for the thread.
     pub(in crate::dump) async fn end(self) -> Result<(), Error> {
         drop(self.work);
-        joined(self.decoding).await
+        ended(self.decoding).await
     }
-}
-
-async fn joined<T>(task: JoinHandle<T>) -> T {
-    task.await.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
 }
 
 /// Looks for the series, and makes batches of them that fit into memory.
@@ -139,7 +133,7 @@ fn scan(
             return Ok(true);
         }
         batch.push(printing, found.tags, found.streams);
-        if batch.streams.len() * EXPECTED <= memory && batch.bytes <= memory {
+        if batch.decoded <= memory && batch.bytes <= memory {
             return Ok(true);
         }
         alone = false;
