@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use archive::manifest::Writer;
-use archive::{Calendar, ContainerPattern, Date, names};
-use chrono::{DateTime, NaiveTime, Utc};
+use archive::{Date, names};
+use chrono::{DateTime, Utc};
 use influx::Influx;
 use influx::metastore::Data;
 use jobs::restore::{self, Config, Directories, Mode, Outcome, Prove};
@@ -15,6 +15,8 @@ use jobs::{Error, Interrupt, Place, backup};
 use serde_json::Value;
 use store::{Folder, Store, StoreExt};
 use test_support::{Influxd, TempDir, temp_dir};
+
+pub(crate) use crate::common::{calendar, influx};
 
 pub(crate) const NIGHT: &str = "2016-06-11";
 
@@ -115,18 +117,6 @@ impl Bench {
 /// The day after the night.
 pub(crate) fn now() -> DateTime<Utc> {
     DateTime::parse_from_rfc3339("2016-06-12T00:15:00Z").unwrap().to_utc()
-}
-
-pub(crate) fn calendar() -> Calendar {
-    Calendar {
-        time_zone: chrono_tz::UTC,
-        night_ends: NaiveTime::from_hms_opt(12, 0, 0).unwrap(),
-        pattern: ContainerPattern::default(),
-    }
-}
-
-pub(crate) fn influx(influxd: &Influxd) -> Influx {
-    Influx::new(influx::Settings::new(influxd.url().parse().unwrap(), influxd.snapshot_address())).unwrap()
 }
 
 pub(crate) fn influx_as(influxd: &Influxd, user: &str, password: &str) -> Influx {

@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may fail; clippy.toml does not reach its helper functions")]
 
+#[path = "../common/mod.rs"]
+mod common;
+
 mod bench;
 mod clocks;
 mod damage;

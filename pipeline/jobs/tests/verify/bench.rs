@@ -7,14 +7,15 @@ use std::sync::{Arc, Mutex};
 
 use archive::manifest::Writer;
 use archive::verification::Damage;
-use archive::{Calendar, ContainerPattern, Date, names};
-use chrono::{DateTime, NaiveTime, TimeDelta, Utc};
-use influx::Influx;
+use archive::{Date, names};
+use chrono::{DateTime, TimeDelta, Utc};
 use jobs::verify::{self, Config, Extent, Outcome, Verified, Which};
 use jobs::{Error, Event, Interrupt, Place, Progress, backup};
 use serde_json::Value;
 use store::{Folder, Store};
 use test_support::{Influxd, TempDir, temp_dir};
+
+pub(crate) use crate::common::{calendar, influx};
 
 pub(crate) const NIGHT: &str = "2016-06-11";
 
@@ -179,18 +180,6 @@ pub(crate) fn shard(id: u64) -> String {
 /// The day after the night.
 pub(crate) fn now() -> DateTime<Utc> {
     DateTime::parse_from_rfc3339("2016-06-12T04:00:00Z").unwrap().to_utc()
-}
-
-pub(crate) fn calendar() -> Calendar {
-    Calendar {
-        time_zone: chrono_tz::UTC,
-        night_ends: NaiveTime::from_hms_opt(12, 0, 0).unwrap(),
-        pattern: ContainerPattern::default(),
-    }
-}
-
-pub(crate) fn influx(influxd: &Influxd) -> Influx {
-    Influx::new(influx::Settings::new(influxd.url().parse().unwrap(), influxd.snapshot_address())).unwrap()
 }
 
 /// A database with shards of a day, `days` of them until the night, and a thousand points in each.
