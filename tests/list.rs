@@ -169,7 +169,8 @@ async fn nights_that_are_not_ready_say_why_and_keep_no_other() {
     assert_eq!(code, Some(3), "a seal that cannot be read is named");
 
     // What is asked for, and the containers that are told of.
-    let table: [(&[&str], &[&str]); 7] = [
+    let table: [(&[&str], &[&str]); 8] = [
+        (&["0001-01-01..9999-12-31", "--match", "06-1[12]$"], &["2016-06-12", "2016-06-11"]),
         (&["2016-06-11"], &["2016-06-11"]),
         (&["2016-06-11", "--label", "before-upgrade"], &["2016-06-11_before-upgrade"]),
         (&["--label", "before-upgrade"], &["2016-06-11_before-upgrade"]),

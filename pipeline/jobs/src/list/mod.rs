@@ -4,18 +4,19 @@
 //! containers ─▶ named as nights are, asked for ─▶ seal or markers ─▶ records beside the seal ─▶ table | one night
 //! ```
 //!
-//! It reads and changes nothing. What cannot be read is told of the night that it belongs to, and keeps no other.
+//! It reads and changes nothing. What cannot be read is told of the night that it belongs to, and keeps no other; a store that does not answer ends the list.
 
 mod night;
 mod text;
 
 pub use night::{Details, Dump, Measurement, Night, Restored, State, Stored, Verified};
 
+use std::pin::pin;
 use std::sync::Arc;
 
 use archive::{Calendar, Dates};
 use chrono::{DateTime, Utc};
-use futures_util::{StreamExt, TryStreamExt, stream};
+use futures_util::{StreamExt, stream};
 use regex::Regex;
 use serde::Serialize;
 use store::Store;
@@ -72,29 +73,36 @@ async fn list(config: Config, now: DateTime<Utc>, store: &Arc<dyn Store>) -> Res
     let Config { calendar, dates, matching, parallel, .. } = &config;
     let detailed = matches!(dates, Some(Dates::One(_)));
     let mut wanted = archive::nights(store.as_ref(), &calendar.pattern).await?;
-    if let Some(dates) = dates {
-        let named =
-            dates.iter().map(|date| Ok(calendar.night(date, now)?.container)).collect::<Result<Vec<_>, Error>>()?;
-        // Those of several days have any label, unless one is asked for; a single one is that night alone.
-        wanted.retain(|(day, container)| match dates {
-            Dates::One(_) => named.contains(container),
-            Dates::Days { from, to } | Dates::Month { from, to } => (from..=to).contains(&day),
-        });
+    // Those of several days have any label, unless one is asked for; a single one is that night alone.
+    match dates {
+        None => {}
+        Some(Dates::One(date)) => {
+            let asked = calendar.night(*date, now)?.container;
+            wanted.retain(|(_, container)| *container == asked);
+        }
+        Some(Dates::Days { from, to } | Dates::Month { from, to }) => {
+            wanted.retain(|(day, _)| (from..=to).contains(&day));
+        }
     }
     if let Some(matching) = matching {
         wanted.retain(|(_, container)| matching.is_match(container));
     }
     // Each in a task of its own: what takes the time is to understand the seals.
-    let reads =
-        wanted.into_iter().map(|(day, container)| {
-            let store = Arc::clone(store);
-            async move {
-                joined(tokio::spawn(async move { night::read(store.as_ref(), day, container, detailed).await }).await)
-            }
-        });
-    let read: Vec<Option<Night>> = stream::iter(reads).buffered(*parallel).try_collect().await?;
-    let nights: Vec<Night> = read.into_iter().flatten().collect();
-    if nights.is_empty() {
+    let reads = wanted.into_iter().map(|(day, container)| {
+        let (store, name) = (Arc::clone(store), container.clone());
+        let task = async move { night::read(store.as_ref(), day, container, detailed).await };
+        async move { (name, joined(tokio::spawn(task).await)) }
+    });
+    let mut reads = pin!(stream::iter(reads).buffered(*parallel));
+    let (mut nights, mut failures) = (Vec::new(), Vec::new());
+    while let Some((container, read)) = reads.next().await {
+        match read {
+            Ok(night) => nights.extend(night),
+            Err(error) if detailed || error.kind() == Kind::Passing => return Err(error),
+            Err(error) => failures.push(format!("{container}: {error}")),
+        }
+    }
+    if nights.is_empty() && failures.is_empty() {
         let what = match (dates, matching) {
             (None, None) => String::new(),
             (_, Some(matching)) => format!(" like {matching}"),
@@ -104,9 +112,9 @@ async fn list(config: Config, now: DateTime<Utc>, store: &Arc<dyn Store>) -> Res
             "is --container the pattern that the backups have? without a date and --match all nights are listed",
         ));
     }
-    let failures = nights
-        .iter()
-        .flat_map(|night| night.unreadable.iter().map(|what| format!("{}: {what}", night.container)))
-        .collect();
+    let unreadable = |night: &Night| -> Vec<String> {
+        night.unreadable.iter().map(|what| format!("{}: {what}", night.container)).collect()
+    };
+    failures.extend(nights.iter().flat_map(unreadable));
     Ok(Outcome { nights, failures })
 }

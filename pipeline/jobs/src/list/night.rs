@@ -180,7 +180,11 @@ pub(super) async fn read(
             (None, State::Error, Some(error.to_string()))
         }
     };
-    let records = store.list_all(&container, &names::manifests_prefix(&container)).await?;
+    let records = match store.list_all(&container, &names::manifests_prefix(&container)).await {
+        // It was removed meanwhile.
+        Err(store::Error::NotFound { .. }) => return Ok(None),
+        listed => listed?,
+    };
     let mut beside = Beside { store, container: &container, unreadable };
     let names: Vec<&str> = records.iter().map(|record| record.name.as_str()).collect();
     let seals = names.iter().filter(|name| is_dump_seal(&container, name));
