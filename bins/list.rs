@@ -43,6 +43,7 @@ impl Door for List {
     async fn run(self, context: Context) -> Result<Report, Failure> {
         let config = Config {
             calendar: self.common.archive.calendar(),
+            detailed: matches!(self.date, Some(Dates::One(_))),
             dates: self.date,
             matching: self.matching,
             parallel: self.jobs.into(),

@@ -83,6 +83,8 @@ pub struct BackupOutline {
     /// See [`BackupManifest::label`].
     #[serde(default)]
     pub label: Option<String>,
+    /// See [`BackupManifest::started`].
+    pub started: DateTime<Utc>,
     /// See [`BackupManifest::sealed`].
     pub sealed: DateTime<Utc>,
     /// See [`BackupManifest::databases`].

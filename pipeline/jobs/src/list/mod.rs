@@ -31,6 +31,8 @@ pub struct Config {
     pub calendar: Calendar,
     /// Which nights; all where nothing is said.
     pub dates: Option<Dates>,
+    /// Whether everything in them is told.
+    pub detailed: bool,
     /// What the names of their containers match.
     pub matching: Option<Regex>,
     /// Nights that are read at once.
@@ -59,7 +61,7 @@ impl Outcome {
     }
 }
 
-/// Lists nights; one date gives that night with its details.
+/// Lists nights.
 ///
 /// # Errors
 ///
@@ -71,7 +73,7 @@ pub async fn run(config: Config, now: DateTime<Utc>, store: Arc<dyn Store>) -> R
 
 async fn list(config: Config, now: DateTime<Utc>, store: &Arc<dyn Store>) -> Result<Outcome, Error> {
     let Config { calendar, dates, matching, parallel, .. } = &config;
-    let detailed = matches!(dates, Some(Dates::One(_)));
+    let detailed = config.detailed;
     let mut wanted = archive::nights(store.as_ref(), &calendar.pattern).await?;
     // Those of several days have any label, unless one is asked for; a single one is that night alone.
     match dates {
@@ -98,7 +100,7 @@ async fn list(config: Config, now: DateTime<Utc>, store: &Arc<dyn Store>) -> Res
     while let Some((container, read)) = reads.next().await {
         match read {
             Ok(night) => nights.extend(night),
-            Err(error) if detailed || error.kind() == Kind::Passing => return Err(error),
+            Err(error) if matches!(dates, Some(Dates::One(_))) || error.kind() == Kind::Passing => return Err(error),
             Err(error) => failures.push(format!("{container}: {error}")),
         }
     }

@@ -32,6 +32,8 @@ pub struct Night {
     pub bytes: u64,
     /// Field values in it; null where nobody looked into the shards.
     pub points: Option<u64>,
+    /// When its backup began.
+    pub started: Option<DateTime<Utc>>,
     /// When it was sealed.
     pub sealed: Option<DateTime<Utc>>,
     /// When it was verified last, and what came of it.
@@ -87,6 +89,8 @@ pub struct Verified {
 pub struct Restored {
     /// The host that it was restored onto.
     pub host: String,
+    /// When the restore began.
+    pub started: DateTime<Utc>,
     /// When every shard had answered.
     pub finished: DateTime<Utc>,
     /// Whether the points that were counted there are those of the backup; null where nothing was counted.
@@ -147,6 +151,10 @@ pub struct Dump {
     pub records: u64,
     /// Length of the object in bytes.
     pub bytes: u64,
+    /// When its dump began.
+    pub started: DateTime<Utc>,
+    /// When it was sealed.
+    pub sealed: DateTime<Utc>,
     /// Until when it is complete.
     pub covered_until: DateTime<Utc>,
     /// Whether that is before the end of its day.
@@ -226,6 +234,7 @@ pub(super) async fn read(
             .map_or(0, |manifest| manifest.objects.iter().filter(|object| object.kind == "shard").count() as u64),
         bytes: manifest.iter().flat_map(|manifest| &manifest.objects).map(|object| object.bytes).sum(),
         points: manifest.as_ref().filter(|manifest| manifest.verified.is_some()).map(points),
+        started: manifest.as_ref().map(|manifest| manifest.started),
         sealed: manifest.as_ref().map(|manifest| manifest.sealed),
         verified,
         restored,
@@ -290,7 +299,7 @@ fn verified(record: VerifyRecord, sha256: Option<&str>) -> Option<Verified> {
 
 fn restore(record: RestoreRecord) -> Restored {
     let proven = record.proof.as_ref().map(|proof| proof.missing.is_empty() && proof.surplus.is_empty());
-    Restored { host: record.target.host, finished: record.finished, proven }
+    Restored { host: record.target.host, started: record.started, finished: record.finished, proven }
 }
 
 fn details(manifest: Option<&BackupOutline>, dumps: Vec<Dump>) -> Details {
@@ -321,6 +330,8 @@ fn dump(manifest: DumpManifest) -> Dump {
         object: manifest.object,
         records: manifest.records,
         bytes: manifest.bytes,
+        started: manifest.started,
+        sealed: manifest.sealed,
         covered_until: manifest.covered_until,
         open: manifest.open,
     }
