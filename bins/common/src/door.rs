@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use archive::manifest::Writer;
 use chrono::{DateTime, TimeDelta, Utc};
 use clap::{Arg, ArgAction, Command, Parser};
-use jobs::{Interrupt, Place, Progress};
+use jobs::{Interrupt, Metric, Place, Progress};
 use serde::Serialize;
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
@@ -78,6 +78,7 @@ pub struct Report {
     json: String,
     summary: String,
     failures: Vec<String>,
+    metrics: Vec<Metric>,
     /// How the program ends if something failed.
     failed: Code,
 }
@@ -92,7 +93,13 @@ impl Report {
     pub fn new(outcome: &impl Serialize, summary: String, failures: &[String]) -> Result<Report, Failure> {
         let json = serde_json::to_string(outcome)
             .map_err(|error| Failure::failed(format!("cannot write the outcome as JSON: {error}")))?;
-        Ok(Report { json, summary, failures: failures.to_vec(), failed: Code::SomeFailed })
+        Ok(Report { json, summary, failures: failures.to_vec(), metrics: Vec::new(), failed: Code::SomeFailed })
+    }
+
+    /// The same with what the job has measured, for `--metrics`.
+    #[must_use]
+    pub fn measured(self, metrics: Vec<Metric>) -> Report {
+        Report { metrics, ..self }
     }
 
     /// The same of a job that verifies: what failed is damage that was found.

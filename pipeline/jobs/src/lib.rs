@@ -18,6 +18,7 @@ pub mod list;
 pub mod loaded;
 pub mod lock;
 mod metastore;
+mod metric;
 mod progress;
 pub mod restore;
 mod spool;
@@ -27,6 +28,7 @@ pub mod wait;
 pub use error::{Error, Kind};
 pub use interrupt::Interrupt;
 pub use lock::Lock;
+pub use metric::Metric;
 pub use progress::{Event, Progress};
 pub use spool::Spool;
 
