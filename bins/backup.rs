@@ -13,16 +13,20 @@ struct Backup {
     /// A database; repeat it for several [default: all but _internal]
     #[arg(long, value_name = "NAME")]
     database: Vec<String>,
-    /// The night to fill: today, yesterday, night (see --night-ends) or YYYY-MM-DD; YYYY-MM-DDTHH with hourly containers
+    /// today, yesterday, night or YYYY-MM-DD
+    ///
+    /// The night to fill. What night is, --night-ends says; YYYY-MM-DDTHH with hourly containers.
     #[arg(long, value_name = "DATE", default_value = "today")]
     date: Date,
     /// Take a night that this source has sealed already for success
     #[arg(long)]
     if_missing: bool,
-    /// Take a night again that this source has sealed already, if each of its databases has another good night
+    /// Take a night again that this source has sealed already
+    ///
+    /// Only if each of its databases has another good night.
     #[arg(long, conflicts_with = "if_missing")]
     replace: bool,
-    /// How thoroughly to look into each shard before it is stored
+    /// How closely to look into shards before they are stored
     #[arg(long, value_name = "EXTENT", default_value = "checksums")]
     verify: Verify,
     /// Shards at once

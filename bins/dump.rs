@@ -15,18 +15,22 @@ const MISSING: &str =
 #[derive(Debug, Parser)]
 #[command(name = "nightshard-dump", version)]
 struct Dump {
-    /// The measurements, with * and ? for any text and character; may also stand in the configuration
+    /// The measurements, with * and ? for any text and character
+    ///
+    /// They may also stand in the configuration.
     measurement: Vec<String>,
     /// All measurements of the retention policy
     #[arg(long)]
     all: bool,
-    /// The day: today, yesterday or YYYY-MM-DD; an hour of it as YYYY-MM-DDTHH with hourly containers; or several: YYYY-MM or FROM..TO
+    /// today, yesterday, YYYY-MM-DD, YYYY-MM or FROM..TO
+    ///
+    /// The day, or several. An hour of it as YYYY-MM-DDTHH with hourly containers.
     #[arg(long, value_name = "DATE", default_value = "yesterday")]
     date: Dates,
     /// Their database [default: the night's only one]
     #[arg(long, value_name = "NAME")]
     database: Option<String>,
-    /// Their retention policy [default: the database's default one]
+    /// Their retention policy [default: the default one]
     #[arg(long, value_name = "NAME")]
     retention_policy: Option<String>,
     /// Dumps at once; each takes a share of the buffer

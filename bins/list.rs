@@ -11,8 +11,9 @@ use regex::Regex;
 #[derive(Debug, Parser)]
 #[command(name = "nightshard-list", version)]
 struct List {
-    /// One night in detail: today, yesterday, night or YYYY-MM-DD, YYYY-MM-DDTHH with hourly containers; or several in the
-    /// table: YYYY-MM or FROM..TO [default: all nights]
+    /// One night in detail, or several: YYYY-MM or FROM..TO [default: all]
+    ///
+    /// A night is today, yesterday, night or YYYY-MM-DD, YYYY-MM-DDTHH with hourly containers.
     #[arg(value_name = "DATE")]
     date: Option<Dates>,
     /// Only nights whose container's name matches, anywhere in it

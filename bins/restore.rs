@@ -6,54 +6,74 @@ use clap::Parser;
 use common::{Common, Context, Dates, Door, Failure, Influxd, Mode, Prove, Report, Target};
 use jobs::restore::{self, Config, Recovery};
 
-/// Restore a night onto the intermediary InfluxDB, or production itself onto an empty one; everything else there stays as
-/// it is
+/// Restore a night onto the intermediary InfluxDB, or production itself onto an empty one
+///
+/// Everything else there stays as it is.
 #[derive(Debug, Parser)]
 #[command(name = "nightshard-restore", version)]
 struct Restore {
-    /// The night: today, yesterday or YYYY-MM-DD, YYYY-MM-DDTHH with hourly containers; or several, the oldest first: YYYY-MM or FROM..TO
+    /// today, yesterday, YYYY-MM-DD, YYYY-MM or FROM..TO
+    ///
+    /// The night, or several, the oldest first. YYYY-MM-DDTHH with hourly containers.
     #[arg(long, value_name = "DATE", default_value = "yesterday")]
     date: Dates,
     /// A database; repeat it for several [default: all of the night]
     #[arg(long, value_name = "NAME")]
     database: Vec<String>,
-    /// Another name for the night's only database, or the one that is named: beside what is there under its own
+    /// Another name for the database, beside what is there
+    ///
+    /// For the night's only one, or the one that is named.
     #[arg(long, value_name = "NAME", conflicts_with = "disaster_recovery")]
     new_database: Option<String>,
-    /// By which way: offline stops the target and exchanges its files, on its own machine; online sends the night to its
-    /// snapshot service while it runs, from anywhere
-    #[arg(long, value_name = "WAY", default_value = "offline")]
+    /// offline (on its machine) or online (from anywhere)
+    ///
+    /// offline stops the target and exchanges its files, on its own machine; online sends the night to its snapshot service
+    /// while it runs, from anywhere.
+    #[arg(long, value_name = "WAY", default_value = "offline", hide_possible_values = true)]
     mode: Mode,
     /// Wait so long for the night's backup, such as 6h
     #[arg(long, value_name = "DURATION", value_parser = common::duration)]
     wait: Option<Duration>,
-    /// This target is an intermediary, although it was never restored by us or is a twin of the source
+    /// This target is an intermediary, and may lose these databases
+    ///
+    /// Although it was never restored by us, or is a twin of the source.
     #[arg(long)]
     first_restore: bool,
-    /// The worst day: bring production back, with users, durations and continuous queries, onto an InfluxDB without these databases
+    /// The worst day: bring production back
+    ///
+    /// With users, durations and continuous queries, onto an InfluxDB without these databases.
     #[arg(long, conflicts_with_all = ["first_restore", "drop_first"])]
     disaster_recovery: bool,
-    /// Bring back also what retention policies will remove within 24 hours
-    #[arg(long, requires = "disaster_recovery")]
+    /// Then also what will expire within 24 hours
+    ///
+    /// Bring back also what retention policies will remove so soon.
+    #[arg(long, requires = "disaster_recovery", hide_short_help = true)]
     accept_expiry: bool,
-    /// How much to count afterwards, per measurement and field
-    #[arg(long, value_name = "EXTENT", default_value = "all")]
+    /// Count afterwards: all, sample or none
+    ///
+    /// Per measurement and field.
+    #[arg(long, value_name = "EXTENT", default_value = "all", hide_possible_values = true)]
     prove: Prove,
-    /// Restore nothing: count what the target holds of the night, and compare it with what was backed up
+    /// Restore nothing: count what the target holds of the night
+    ///
+    /// And compare it with what was backed up.
     #[arg(long, conflicts_with_all = ["first_restore", "disaster_recovery", "drop_first"])]
     prove_only: bool,
-    /// Run this by sh after each night, with NIGHTSHARD_DATE set to its day, such as nightshard-dump
+    /// Run this after each night, such as nightshard-dump
+    ///
+    /// By sh, with NIGHTSHARD_DATE set to its day.
     #[arg(long, value_name = "COMMAND")]
     then: Option<String>,
-    /// Delete the old databases before the new ones are unpacked, on disks that cannot hold both; with --mode online before the
-    /// night is downloaded, for spools that cannot hold it
+    /// Delete the old databases before the new ones are unpacked
+    ///
+    /// On disks that cannot hold both; with --mode online before the night is downloaded, for spools that cannot hold it.
     #[arg(long)]
     drop_first: bool,
     /// Shards at once
     #[arg(long, value_name = "N", default_value = "4", value_parser = clap::value_parser!(u16).range(1..=64))]
     jobs: u16,
     /// Folder to make at the end, for dumps
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, hide_short_help = true, value_name = "DIR")]
     dump_dir: Option<PathBuf>,
     #[command(flatten)]
     influxd: Influxd,
@@ -72,12 +92,8 @@ impl Door for Restore {
       the first time onto a server that already holds these databases: it loses them
   nightshard-restore --date 2016-06-11..2016-06-13 --then nightshard-dump
       after days off: each night in turn, and its dumps
-  nightshard-restore --prove-only
-      does the intermediary still hold all of last night?
   nightshard-restore --mode online --target http://influx2:8086 --target-snapshot-addr influx2:8088
       onto another machine's InfluxDB, which goes on running
-  nightshard-restore --date 2016-06-04 --database sensu_db --new-database sensu_last_week
-      a database of an older night, beside the newest one
   nightshard-restore --disaster-recovery --date 2016-06-11
       production was lost and influxd is started empty: see docs/disaster-recovery.md";
 

@@ -11,22 +11,32 @@ use jobs::verify::{self, Config, Extent, Which};
 #[derive(Debug, Parser)]
 #[command(name = "nightshard-verify", version)]
 struct Verify {
-    /// A folder instead of the archive: a night that was downloaded, or what influxd backup wrote
+    /// A folder instead of the archive
+    ///
+    /// A night that was downloaded, or what influxd backup wrote.
     #[arg(value_name = "PATH", conflicts_with_all = ["all", "date"])]
     folder: Option<PathBuf>,
-    /// The night: today, yesterday, night or YYYY-MM-DD, YYYY-MM-DDTHH with hourly containers; or several: YYYY-MM or FROM..TO
+    /// today, yesterday, night, YYYY-MM-DD, YYYY-MM or FROM..TO
+    ///
+    /// The night, or several. YYYY-MM-DDTHH with hourly containers.
     #[arg(long, value_name = "DATE", default_value = "yesterday")]
     date: Dates,
     /// All nights that are sealed; with --label those that carry it
     #[arg(long, conflicts_with = "date")]
     all: bool,
-    /// Look at another part of the objects each day, such as 1/7: after seven days in a row all have had their turn
+    /// Look at another part of the objects each day, such as 1/7
+    ///
+    /// After seven days in a row all have had their turn.
     #[arg(long, value_name = "PART")]
     sample: Option<Sample>,
-    /// Read nothing: ask for each object whether it is there, its length, and its MD5 where the store tells that
+    /// Read nothing: ask for each object whether it is there
+    ///
+    /// And for its length, and its MD5 where the store tells that.
     #[arg(long, conflicts_with_all = ["deep", "decode"])]
     quick: bool,
-    /// Look into the shards as well: tars, TSM files, and the checksum of every block
+    /// Look into the shards as well, down to each block's checksum
+    ///
+    /// Tars, TSM files, and the checksum of every block.
     #[arg(long)]
     deep: bool,
     /// The same, and decode every block

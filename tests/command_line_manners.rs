@@ -42,18 +42,36 @@ async fn source() -> Influxd {
 #[test]
 fn help_has_examples_and_every_exit_code_and_version_is_one_line() {
     for (name, program) in PROGRAMS {
-        for flag in ["-h", "--help"] {
+        for flag in ["-h", "--help", "--help-all"] {
             let output = bare(program).arg(flag).output().unwrap();
             let help = text(&output.stdout);
             assert!(output.status.success() && output.stderr.is_empty(), "{name} {flag}: {output:?}");
             let status = help.split_once("Exit status:").expect("a section about exit codes").1;
             for code in ["0", "1", "2", "3", "4", "5", "6", "75"] {
-                assert!(status.contains(&format!("\n  {code} ")), "{name} {flag}: {code} is missing in {status}");
+                assert!(status.contains(&format!(" {code} ")), "{name} {flag}: {code} is missing in {status}");
             }
             assert!(help.contains(&format!("Examples:\n  nightshard-{name} ")), "{help}");
         }
         let output = bare(program).arg("--version").output().unwrap();
         assert_eq!(text(&output.stdout), format!("nightshard-{name} {}\n", env!("CARGO_PKG_VERSION")));
+    }
+}
+
+/// What is printed where a terminal is 100 columns wide, and lines of it that fit.
+const SCREEN: (usize, usize) = (100, 50);
+
+#[test]
+fn help_fits_a_screen_and_is_as_it_was_agreed_upon() {
+    for (name, program) in PROGRAMS {
+        let output = bare(program).arg("--help").env("COLUMNS", SCREEN.0.to_string()).output().unwrap();
+        let help = text(&output.stdout);
+        assert!(help.lines().count() <= SCREEN.1, "{name}: {} lines", help.lines().count());
+        assert!(help.lines().all(|line| line.chars().count() <= SCREEN.0), "{help}");
+        let (purpose, rest) = help.split_once("\n\n").unwrap();
+        assert!(!purpose.contains('\n') && rest.starts_with("Usage: nightshard-"), "{help}");
+        assert!(rest.find("Options:") < rest.find("Examples:") && rest.find("Examples:") < rest.find("Exit status:"));
+        // UPDATE_EXPECT=1 writes down what there is now.
+        expect_test::expect_file![format!("command_line/help/{name}.txt")].assert_eq(&help);
     }
 }
 

@@ -9,18 +9,18 @@ use std::time::{Duration, Instant};
 
 use archive::manifest::Writer;
 use chrono::{DateTime, TimeDelta, Utc};
-use clap::{Arg, ArgAction, Command, Parser};
+use clap::{Command, Parser};
 use jobs::{Interrupt, Metric, Place, Progress};
 use serde::Serialize;
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::environment::Environment;
-use crate::exit::{self, Code, Failure};
+use crate::exit::{Code, Failure};
 use crate::layers::{self, Parsed, Run};
 use crate::options::{Common, LogFormat};
 use crate::values::ArchiveUrl;
-use crate::{log, openstack, output, print_config};
+use crate::{help, log, openstack, output, print_config};
 
 /// How long work in other threads may take to notice that the program ends. With [`Door::FAREWELL`] it stays below the
 /// ten seconds after which people and service managers lose patience.
@@ -112,29 +112,12 @@ impl Report {
 /// Runs a program from its command line to its exit code. This is all that `main` does.
 #[must_use]
 pub fn open<D: Door>() -> ExitCode {
-    let command = with_help::<D>();
+    let command = help::complete(D::command(), D::EXAMPLES);
     let program = command.get_name().to_owned();
     panic::set_hook(Box::new(move |panic| output::failure(&fault(&program, panic))));
     // A panic has said what it had to say; unwinding has removed the temporary files.
     let code = panic::catch_unwind(AssertUnwindSafe(|| enter::<D>(&command))).unwrap_or(Code::Failed);
     code.into()
-}
-
-/// The command with the parts of its help that all programs share.
-fn with_help<D: Door>() -> Command {
-    let command = D::command();
-    let table = layers::table(command.get_name()).to_owned();
-    let footer = format!(
-        "Examples:\n{}\n\nEvery option with a value can also be set as NIGHTSHARD_… in the environment \
-         (--snapshot-addr: NIGHTSHARD_SNAPSHOT_ADDR) and in the configuration file (snapshot_addr = \"…\", options of \
-         this program alone in [{table}]). Flags beat the environment, that beats the file; --print-config shows the \
-         result. User and password of InfluxDB are never flags.\n\n{}",
-        D::EXAMPLES.trim_matches('\n'),
-        exit::help(),
-    );
-    // One help, short enough for the middle of the night, for -h and --help.
-    let help = Arg::new("help").short('h').long("help").action(ArgAction::HelpShort).help("Print help");
-    command.disable_help_flag(true).arg(help.help_heading("General")).after_help(footer)
 }
 
 fn enter<D: Door>(command: &Command) -> Code {

@@ -31,7 +31,7 @@ pub enum Code {
 }
 
 /// What `--help` says of each code.
-const TABLE: [(&str, &str); 9] = [
+pub(crate) const TABLE: [(&str, &str); 9] = [
     ("0", "done, or nothing to do"),
     ("1", "failed"),
     ("2", "wrong usage or configuration"),
@@ -39,14 +39,22 @@ const TABLE: [(&str, &str); 9] = [
     ("4", "no such backup or dump"),
     ("5", "verification found damage"),
     ("6", "another run holds the lock"),
-    ("75", "a passing failure, worth trying again; nothing was changed"),
-    ("128+n", "ended by signal n; temporary files were removed"),
+    ("75", "a passing failure, worth trying again"),
+    ("128+n", "ended by signal n"),
 ];
 
-/// The section of every `--help`.
+/// The section of every `--help`, in two columns so that all of it stays on a screen.
 pub(crate) fn help() -> String {
-    let lines = TABLE.iter().map(|(code, meaning)| format!("  {code:<6} {meaning}\n"));
-    format!("Exit status:\n{}", lines.collect::<String>())
+    let half = TABLE.len().div_ceil(2);
+    let mut text = "Exit status:\n".to_owned();
+    for (index, (code, meaning)) in TABLE[..half].iter().enumerate() {
+        let cell = format!("  {code:<2} {meaning}");
+        text.push_str(&match TABLE.get(index + half) {
+            Some((code, meaning)) => format!("{cell:<52}{code:<5} {meaning}\n"),
+            None => format!("{cell}\n"),
+        });
+    }
+    text
 }
 
 impl From<Code> for ExitCode {
@@ -125,8 +133,9 @@ mod tests {
             Code::Locked,
             Code::Passing,
         ] {
-            let line = format!("\n  {:<6} ", code as u8);
-            assert!(help.contains(&line), "{code:?} is not in\n{help}");
+            let code = (code as u8).to_string();
+            let (_, meaning) = TABLE.iter().find(|(known, _)| *known == code).unwrap();
+            assert!(help.contains(&format!(" {code} ")) && help.contains(meaning), "{code:?} is not in\n{help}");
         }
     }
 }

@@ -8,6 +8,7 @@ mod door;
 mod environment;
 mod exit;
 mod file;
+mod help;
 mod layers;
 mod log;
 mod openstack;

@@ -35,7 +35,9 @@ pub struct General {
     /// Read this configuration instead of /etc/nightshard/nightshard.toml
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// Show every setting and where it came from, secrets hidden, and do nothing
+    /// Show every setting and where it came from, and do nothing
+    ///
+    /// Secrets are hidden.
     #[arg(long)]
     pub print_config: bool,
     /// Print the outcome as one JSON document
@@ -74,16 +76,22 @@ pub enum LogFormat {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Archive")]
 pub struct Archive {
-    /// swift: (credentials from OS_CLOUD, OS_* or ST_*) or a folder, file:///PATH
+    /// swift: or a folder, file:///PATH
+    ///
+    /// Swift takes its credentials from OS_CLOUD, OS_* or ST_*, as its own tools do.
     #[arg(long, value_name = "URL")]
     pub archive: Option<ArchiveUrl>,
     /// Time zone in which days begin and end [default: this machine's]
     #[arg(long, value_name = "ZONE", value_parser = values::time_zone)]
     pub timezone: Tz,
-    /// Name of a night's container, with strftime fields; with the hour (%Y-%m-%dT%H%z) there is one each hour
+    /// Name of a night's container, with strftime fields
+    ///
+    /// With the hour (%Y-%m-%dT%H%z) there is one each hour.
     #[arg(long, value_name = "PATTERN", default_value_t)]
     pub container: ContainerPattern,
-    /// The backup of that day with this label, which its container carries: 2016-06-11_NAME
+    /// The backup of that day with this label
+    ///
+    /// Its container carries it: 2016-06-11_NAME.
     #[arg(long, value_name = "NAME")]
     pub label: Option<Label>,
     /// Local time until which `--date night` means the day before
@@ -116,7 +124,7 @@ impl Archive {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "InfluxDB to read")]
 pub struct Source {
-    /// Its HTTP interface
+    /// HTTP interface of the InfluxDB to read
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8086", value_parser = values::influx_url)]
     pub source: Url,
     /// Its snapshot service
@@ -143,7 +151,7 @@ pub struct Source {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Intermediary InfluxDB")]
 pub struct Target {
-    /// Its HTTP interface
+    /// HTTP interface of the intermediary InfluxDB
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8086", value_parser = values::influx_url)]
     pub target: Url,
     /// Its snapshot service
@@ -271,7 +279,9 @@ impl From<Verify> for jobs::backup::Verify {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Reading and writing")]
 pub struct Pages {
-    /// Where to read: the backup itself, or an InfluxDB in which it was restored [default: backup, or influx where --target is set]
+    /// Where to read [default: backup, or influx with --target]
+    ///
+    /// The backup itself, or an InfluxDB in which it was restored. The latter where --target is set.
     #[arg(
         long,
         value_name = "PLACE",
@@ -286,11 +296,13 @@ pub struct Pages {
     /// Store nothing in the archive; then none is needed
     #[arg(long)]
     pub no_upload: bool,
-    /// How the files' names begin, with {database}, {retention_policy} and {measurement}; the day follows
+    /// How the files' names begin
+    ///
+    /// With {database}, {retention_policy} and {measurement}; the day follows.
     #[arg(long, value_name = "PATTERN", default_value_t)]
     pub name: DumpName,
-    /// How records are written
-    #[arg(long, value_name = "FORMAT", default_value = "json")]
+    /// json pages, ndjson or csv
+    #[arg(long, value_name = "FORMAT", default_value = "json", hide_possible_values = true)]
     pub format: DumpFormat,
     /// Compress each dump as a whole
     #[arg(long, value_name = "KIND")]
@@ -298,8 +310,10 @@ pub struct Pages {
     /// Records on a page, with --format json
     #[arg(long, value_name = "N", default_value = "1000", value_parser = clap::value_parser!(u32).range(1..))]
     pub page_size: u32,
-    /// Memory for sorting; what does not fit goes through the spool
-    #[arg(long, value_name = "BYTES", default_value = "48MiB", value_parser = values::bytes)]
+    /// Memory for sorting
+    ///
+    /// What does not fit goes through the spool.
+    #[arg(long, hide_short_help = true, value_name = "BYTES", default_value = "48MiB", value_parser = values::bytes)]
     pub buffer: u64,
 }
 
