@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use common::{Common, Context, Date, Door, Failure, Report, Source, Verify};
+use common::{Common, Context, Date, Door, Failure, Report, Source, Telling, Verify};
 use jobs::backup::{self, Config};
 
 /// Back up InfluxDB 1.x: every shard and the metastore, stored, checked, and sealed with a manifest
@@ -35,6 +35,8 @@ struct Backup {
     #[command(flatten)]
     source: Source,
     #[command(flatten)]
+    telling: Telling,
+    #[command(flatten)]
     common: Common,
 }
 
@@ -51,6 +53,10 @@ impl Door for Backup {
 
     fn common(&self) -> &Common {
         &self.common
+    }
+
+    fn telling(&self) -> Option<&Telling> {
+        Some(&self.telling)
     }
 
     async fn run(self, context: Context) -> Result<Report, Failure> {
@@ -70,7 +76,7 @@ impl Door for Backup {
             interrupt: context.interrupt,
         };
         let outcome = backup::run(config, now, archive.store, influx, context.progress).await?;
-        Report::new(&outcome, outcome.summary(), &[])
+        Ok(Report::new(&outcome, outcome.summary(), &[])?.measured(outcome.metrics()))
     }
 }
 

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
-use common::{Common, Context, Dates, Door, Failure, Pages, Reading, Report, Target};
+use common::{Common, Context, Dates, Door, Failure, Pages, Reading, Report, Target, Telling};
 use jobs::dump::{self, Config};
 
 /// What to do where no measurement is named: not a matter of the options alone, since one may make others superfluous.
@@ -44,6 +44,8 @@ struct Dump {
     #[command(flatten)]
     target: Target,
     #[command(flatten)]
+    telling: Telling,
+    #[command(flatten)]
     common: Common,
 }
 
@@ -56,6 +58,10 @@ impl Door for Dump {
 
     fn common(&self) -> &Common {
         &self.common
+    }
+
+    fn telling(&self) -> Option<&Telling> {
+        Some(&self.telling)
     }
 
     async fn run(self, context: Context) -> Result<Report, Failure> {
@@ -90,7 +96,7 @@ impl Door for Dump {
             interrupt: context.interrupt,
         };
         let outcome = dump::run(config, now, store, reading, context.progress).await?;
-        Report::new(&outcome, outcome.summary(), outcome.failures())
+        Ok(Report::new(&outcome, outcome.summary(), outcome.failures())?.measured(outcome.metrics()))
     }
 }
 

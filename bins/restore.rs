@@ -3,7 +3,7 @@
 use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::Parser;
-use common::{Common, Context, Dates, Door, Failure, Influxd, Mode, Prove, Report, Target};
+use common::{Common, Context, Dates, Door, Failure, Influxd, Mode, Prove, Report, Target, Telling};
 use jobs::restore::{self, Config, Recovery};
 
 /// Restore a night onto the intermediary InfluxDB, or production itself onto an empty one
@@ -80,6 +80,8 @@ struct Restore {
     #[command(flatten)]
     target: Target,
     #[command(flatten)]
+    telling: Telling,
+    #[command(flatten)]
     common: Common,
 }
 
@@ -99,6 +101,10 @@ impl Door for Restore {
 
     fn common(&self) -> &Common {
         &self.common
+    }
+
+    fn telling(&self) -> Option<&Telling> {
+        Some(&self.telling)
     }
 
     async fn run(self, context: Context) -> Result<Report, Failure> {
@@ -129,10 +135,11 @@ impl Door for Restore {
         let (store, progress) = (archive.store, context.progress);
         if self.prove_only {
             let proved = restore::prove_only(config, now, store, influx, progress).await?;
-            return Ok(Report::new(&proved, proved.summary(), proved.failures())?.of_damage());
+            let report = Report::new(&proved, proved.summary(), proved.failures())?.measured(proved.metrics());
+            return Ok(report.of_damage());
         }
         let outcome = restore::run(config, now, store, influx, progress).await?;
-        Report::new(&outcome, outcome.summary(), outcome.failures())
+        Ok(Report::new(&outcome, outcome.summary(), outcome.failures())?.measured(outcome.metrics()))
     }
 }
 

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
-use common::{Common, Context, Dates, Door, Failure, Report, Sample};
+use common::{Common, Context, Dates, Door, Failure, Report, Sample, Telling};
 use jobs::verify::{self, Config, Extent, Which};
 
 /// Verify stored nights: every object that their seals name is there, as it was, and can be read
@@ -49,6 +49,8 @@ struct Verify {
     #[arg(long, value_name = "N", default_value = "4", value_parser = clap::value_parser!(u16).range(1..=64))]
     jobs: u16,
     #[command(flatten)]
+    telling: Telling,
+    #[command(flatten)]
     common: Common,
 }
 
@@ -79,6 +81,10 @@ impl Door for Verify {
         &self.common
     }
 
+    fn telling(&self) -> Option<&Telling> {
+        Some(&self.telling)
+    }
+
     async fn run(self, context: Context) -> Result<Report, Failure> {
         let config = Config {
             place: context.place.clone(),
@@ -98,7 +104,7 @@ impl Door for Verify {
                 verify::run(config, context.now(), archive.store, context.progress).await?
             }
         };
-        let report = Report::new(&outcome, outcome.summary(), &outcome.failures)?;
+        let report = Report::new(&outcome, outcome.summary(), &outcome.failures)?.measured(outcome.metrics());
         Ok(if outcome.is_damaged() { report.of_damage() } else { report })
     }
 }

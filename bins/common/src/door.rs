@@ -12,13 +12,15 @@ use chrono::{DateTime, TimeDelta, Utc};
 use clap::{Command, Parser};
 use jobs::{Interrupt, Metric, Place, Progress};
 use serde::Serialize;
+use serde_json::value::{RawValue, to_raw_value};
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::environment::Environment;
 use crate::exit::{Code, Failure};
 use crate::layers::{self, Parsed, Run};
-use crate::options::{Common, LogFormat};
+use crate::options::{Common, LogFormat, Telling};
+use crate::telling::{self, Ending};
 use crate::values::ArchiveUrl;
 use crate::{help, log, openstack, output, print_config};
 
@@ -37,6 +39,11 @@ pub trait Door: Parser {
 
     /// The options that every program has.
     fn common(&self) -> &Common;
+
+    /// Who is told how a run ended; none of those that people run to see something.
+    fn telling(&self) -> Option<&Telling> {
+        None
+    }
 
     /// Does the job.
     fn run(self, context: Context) -> impl Future<Output = Result<Report, Failure>>;
@@ -75,7 +82,7 @@ impl std::fmt::Debug for Context {
 /// What came out of a job.
 #[derive(Debug)]
 pub struct Report {
-    json: String,
+    json: Box<RawValue>,
     summary: String,
     failures: Vec<String>,
     metrics: Vec<Metric>,
@@ -91,7 +98,7 @@ impl Report {
     ///
     /// When the outcome cannot be JSON.
     pub fn new(outcome: &impl Serialize, summary: String, failures: &[String]) -> Result<Report, Failure> {
-        let json = serde_json::to_string(outcome)
+        let json = to_raw_value(outcome)
             .map_err(|error| Failure::failed(format!("cannot write the outcome as JSON: {error}")))?;
         Ok(Report { json, summary, failures: failures.to_vec(), metrics: Vec::new(), failed: Code::SomeFailed })
     }
@@ -179,6 +186,7 @@ fn print<D: Door>(door: &D, table: &str, run: &Run, environment: &Environment) -
 
 fn work<D: Door>(door: D, command: &Command, environment: Environment) -> Result<Code, Failure> {
     let general = door.common().general.clone();
+    let telling = door.telling().cloned().unwrap_or_default();
     let interrupt = Interrupt::new();
     let context = Context {
         began: (Utc::now(), Instant::now()),
@@ -197,32 +205,71 @@ fn work<D: Door>(door: D, command: &Command, environment: Environment) -> Result
         progress: Arc::new(log::Logged),
         interrupt: interrupt.clone(),
     };
+    let after = context.clone();
     let runtime = runtime()?;
-    let result = runtime.block_on(async {
-        let mut job = std::pin::pin!(door.run(context));
-        let signal = tokio::select! {
-            result = &mut job => return result,
-            signal = ended_by_signal() => signal,
-        };
-        interrupt.request();
+    let result = runtime.block_on(until_ended(door, context, &interrupt)).and_then(|report| {
+        match (general.json, general.quiet) {
+            (true, _) => output::data(report.json.get())?,
+            (false, false) => output::data(&report.summary)?,
+            (false, true) => {}
+        }
+        Ok(report)
+    });
+    for failure in result.iter().flat_map(|report| &report.failures) {
+        tracing::error!("{failure}");
+    }
+    let code = match &result {
+        Ok(report) if report.failures.is_empty() => Code::Done,
+        Ok(report) => report.failed,
+        Err(failure) => failure.code,
+    };
+    runtime.block_on(async {
+        let measured = result.as_ref().map(|report| report.metrics.as_slice()).unwrap_or_default();
+        let ending = ending(&after, code, &result);
         tokio::select! {
-            result = &mut job => result.map_err(|failure| signal.with(failure)),
-            () = tokio::time::sleep(D::FAREWELL) => Err(signal),
-            _ = ended_by_signal() => Err(signal),
+            () = telling::tell(&telling, &ending, measured) => {}
+            _ = ended_by_signal() => tracing::warn!("ended by a signal before everybody was told of the outcome"),
         }
     });
     // Threads that still hash or write hold temporary files, which go when they end.
     runtime.shutdown_timeout(LAST_THREADS);
-    let report = result?;
-    if general.json {
-        output::data(&report.json)?;
-    } else if !general.quiet {
-        output::data(&report.summary)?;
+    result.map(|_| code)
+}
+
+/// Does the job, until it is done or a signal ends it.
+async fn until_ended<D: Door>(door: D, context: Context, interrupt: &Interrupt) -> Result<Report, Failure> {
+    let mut job = std::pin::pin!(door.run(context));
+    let signal = tokio::select! {
+        result = &mut job => return result,
+        signal = ended_by_signal() => signal,
+    };
+    interrupt.request();
+    tokio::select! {
+        result = &mut job => result.map_err(|failure| signal.with(failure)),
+        () = tokio::time::sleep(D::FAREWELL) => Err(signal),
+        _ = ended_by_signal() => Err(signal),
     }
-    for failure in &report.failures {
-        tracing::error!("{failure}");
+}
+
+/// How the run ended, for others.
+fn ending(context: &Context, code: Code, result: &Result<Report, Failure>) -> Ending {
+    let (report, failure) = (result.as_ref().ok(), result.as_ref().err());
+    Ending {
+        format: "nightshard-outcome/1",
+        program: context.place.writer.program.clone(),
+        version: context.place.writer.version.clone(),
+        host: context.place.host.clone(),
+        started: context.began.0,
+        finished: context.now(),
+        seconds: context.began.1.elapsed().as_secs_f64(),
+        exit_code: code as u8,
+        success: code == Code::Done,
+        summary: report.map(|report| report.summary.clone()),
+        failures: report.map(|report| report.failures.clone()).unwrap_or_default(),
+        error: failure.map(|failure| failure.message.clone()),
+        hint: failure.and_then(|failure| failure.hint.clone()),
+        outcome: report.map(|report| report.json.clone()),
     }
-    Ok(if report.failures.is_empty() { Code::Done } else { report.failed })
 }
 
 /// Blocking threads at most. They are made when they are needed, and each may cost memory of its own. Sixty-four shards have

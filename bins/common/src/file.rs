@@ -1,7 +1,8 @@
 //! The configuration file: TOML whose keys are the names of the options, with `_` for `-`.
 //!
 //! What all programs share stands at the top; what one program alone understands, or shall see otherwise than the
-//! rest, stands in its table: `[backup]`, `[restore]`, `[dump]`, `[verify]`.
+//! rest, stands in its table: `[backup]`, `[restore]`, `[dump]`, `[verify]`. What is run when a program has ended may stand in
+//! `[hooks]`, for all of them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::ErrorKind;
@@ -18,6 +19,9 @@ pub(crate) const DEFAULT: &str = "/etc/nightshard/nightshard.toml";
 
 /// The programs, whose names are those of the tables.
 const PROGRAMS: [&str; 5] = ["backup", "dump", "list", "restore", "verify"];
+
+/// The table whose keys might as well stand at the top, and these keys.
+const HOOKS: (&str, [&str; 2]) = ("hooks", ["on_success", "on_failure"]);
 
 /// A configuration file that was read, and whose keys are known.
 #[derive(Debug)]
@@ -66,7 +70,7 @@ impl File {
             Failure::usage(format!("unknown key {key} {table} of {}", path.display()), hint)
         };
         let mut tables = Table::new();
-        for name in PROGRAMS {
+        for name in PROGRAMS.into_iter().chain([HOOKS.0]) {
             match top.remove(name) {
                 Some(Value::Table(table)) => drop(tables.insert(name.to_owned(), Value::Table(table))),
                 Some(_) => {
@@ -78,6 +82,19 @@ impl File {
                 None => {}
             }
         }
+        if let Some(Value::Table(hooks)) = tables.remove(HOOKS.0) {
+            for (key, value) in hooks {
+                if !HOOKS.1.contains(&key.as_str()) {
+                    return Err(unknown(&key, "in [hooks]", &mut HOOKS.1.into_iter()));
+                }
+                if top.insert(key.clone(), value).is_some() {
+                    return Err(Failure::usage(
+                        format!("the key {key} stands at the top of {} and in [hooks]", path.display()),
+                        "remove one of them",
+                    ));
+                }
+            }
+        }
         if let Some(key) = top.keys().find(|key| !shared.contains(*key)) {
             if own.contains(key) {
                 return Err(Failure::usage(
@@ -85,7 +102,11 @@ impl File {
                     format!("only what all programs share stands there; move it into the table [{program}]"),
                 ));
             }
-            return Err(unknown(key, "at the top", &mut shared.iter().map(String::as_str).chain(PROGRAMS)));
+            return Err(unknown(
+                key,
+                "at the top",
+                &mut shared.iter().map(String::as_str).chain(PROGRAMS).chain([HOOKS.0]),
+            ));
         }
         let table = match tables.remove(program) {
             Some(Value::Table(table)) => table,
@@ -149,7 +170,8 @@ mod tests {
 
     fn parse(text: &str) -> Result<File, Failure> {
         let keys = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>();
-        File::parse("t.toml".into(), text, "backup", &keys(&["archive", "timezone"]), &keys(&["database", "jobs"]))
+        let shared = keys(&["archive", "timezone", "on_success", "on_failure"]);
+        File::parse("t.toml".into(), text, "backup", &shared, &keys(&["database", "jobs"]))
     }
 
     #[test]
@@ -167,6 +189,13 @@ mod tests {
     }
 
     #[test]
+    fn hooks_are_for_all_programs_and_one_may_have_its_own() {
+        let file = parse("[hooks]\non_success = \"a\"\non_failure = \"b\"\n[backup]\non_failure = \"c\"").unwrap();
+        assert_eq!(file.get("on_success").unwrap(), ["a"]);
+        assert_eq!(file.get("on_failure").unwrap(), ["c"]);
+    }
+
+    #[test]
     fn what_is_wrong_with_a_file_is_said_with_a_hint() {
         let table = [
             ("archiv = 'x'", "unknown key archiv at the top of t.toml", "did you mean archive?"),
@@ -174,6 +203,8 @@ mod tests {
             ("xyzzy = 1", "unknown key xyzzy at the top of t.toml", "--help names the options"),
             ("jobs = 4", "the key jobs stands at the top of t.toml", "move it into the table [backup]"),
             ("[backup]\njob = 4", "unknown key job in [backup] of t.toml", "did you mean jobs?"),
+            ("[hooks]\non_sucess = 'x'", "unknown key on_sucess in [hooks] of t.toml", "did you mean on_success?"),
+            ("on_failure = 'x'\n[hooks]\non_failure = 'y'", "stands at the top of t.toml and in [hooks]", "remove one"),
             ("backup = 4", "backup is no table in t.toml", "write [backup] on a line of its own"),
             ("archive = 1.5", "the key archive of t.toml has a value of a wrong kind", "text, numbers"),
             ("[backup]\ndatabase = [['a']]", "the key database of t.toml has a value of a wrong kind", "text, numbers"),

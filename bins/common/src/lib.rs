@@ -15,6 +15,7 @@ mod openstack;
 mod options;
 mod output;
 mod print_config;
+mod telling;
 mod time_zone;
 mod values;
 
@@ -23,5 +24,7 @@ pub use connect::Connected;
 pub use door::{Context, Door, Report, open};
 pub use environment::Environment;
 pub use exit::{Code, Failure};
-pub use options::{Archive, Common, General, Influxd, LogFormat, Mode, Pages, Prove, Reading, Source, Target, Verify};
+pub use options::{
+    Archive, Common, General, Influxd, LogFormat, Mode, Pages, Prove, Reading, Source, Target, Telling, Verify,
+};
 pub use values::{ArchiveUrl, Secret, ValueError, duration};

@@ -120,6 +120,27 @@ impl Archive {
     }
 }
 
+/// Who is told how a run ended.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Telling others")]
+pub struct Telling {
+    /// File for Prometheus' node exporter, replaced after each run; {program} in it stands for the program's name
+    #[arg(long, value_name = "FILE", value_parser = values::metrics_file)]
+    pub metrics: Option<PathBuf>,
+    /// POST the outcome there as JSON, whatever it is
+    #[arg(long, value_name = "URL", value_parser = values::web_address)]
+    pub notify_url: Option<Url>,
+    /// Ask for this address after each success: a sign of life for a service that tells when none comes
+    #[arg(long, value_name = "URL", value_parser = values::web_address)]
+    pub ping_url: Option<Url>,
+    /// Run this by sh after each success, with the outcome as JSON on its standard input
+    #[arg(long, value_name = "COMMAND")]
+    pub on_success: Option<String>,
+    /// The same after each failure
+    #[arg(long, value_name = "COMMAND")]
+    pub on_failure: Option<String>,
+}
+
 /// The InfluxDB that is backed up.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "InfluxDB to read")]
@@ -370,6 +391,8 @@ impl From<Packing> for Compression {
 pub(crate) struct Shared {
     #[command(flatten)]
     _common: Common,
+    #[command(flatten)]
+    _telling: Telling,
     #[command(flatten)]
     _source: Source,
     #[command(flatten)]

@@ -76,6 +76,28 @@ impl FromStr for ArchiveUrl {
     }
 }
 
+/// An address that is told something.
+pub(crate) fn web_address(text: &str) -> Result<Url, ValueError> {
+    match Url::parse(text) {
+        Ok(url) if !["http", "https"].contains(&url.scheme()) => {
+            refuse("only http:// and https:// are spoken", "give an address such as https://example.org/path")
+        }
+        Ok(url) => Ok(url),
+        Err(error) => refuse(error.to_string(), "give an address such as https://example.org/path"),
+    }
+}
+
+/// A file for the node exporter, which reads those of its folder that end in `.prom`.
+pub(crate) fn metrics_file(text: &str) -> Result<PathBuf, ValueError> {
+    match text.ends_with(".prom") {
+        true => Ok(PathBuf::from(text)),
+        false => refuse(
+            "the node exporter reads files that end in .prom",
+            "give one such as /var/lib/prometheus/node-exporter/{program}.prom",
+        ),
+    }
+}
+
 /// The address of an InfluxDB.
 pub(crate) fn influx_url(text: &str) -> Result<Url, ValueError> {
     let hint = "give an address such as http://127.0.0.1:8086";

@@ -21,6 +21,7 @@ mod metastore;
 mod metric;
 mod progress;
 pub mod restore;
+mod shell;
 mod spool;
 pub mod verify;
 pub mod wait;
@@ -30,6 +31,7 @@ pub use interrupt::Interrupt;
 pub use lock::Lock;
 pub use metric::Metric;
 pub use progress::{Event, Progress};
+pub use shell::Shell;
 pub use spool::Spool;
 
 use std::path::PathBuf;

@@ -140,7 +140,7 @@ pub(crate) fn parse(command: &Command, arguments: &[OsString], environment: &Env
             key: id.to_owned(),
             shared: shared.contains(id),
             repeatable: matches!(argument.get_action(), ArgAction::Append),
-            secret: is_secret(id) && id.ends_with("password"),
+            secret: id.ends_with("_password") || is_capability(id),
             values: raw.map(|value| value.to_string_lossy().into_owned()).collect(),
             origin: origins.remove(id).unwrap_or(Origin::Default),
         }
@@ -195,6 +195,11 @@ fn is_setting(argument: &Arg) -> bool {
 /// Users and passwords, which never stand on a command line.
 fn is_secret(id: &str) -> bool {
     id.ends_with("_user") || id.ends_with("_password")
+}
+
+/// Addresses that whoever knows them may use: what a chat or a service for signs of life hands out.
+fn is_capability(id: &str) -> bool {
+    matches!(id, "notify_url" | "ping_url")
 }
 
 fn variable(id: &str) -> String {

@@ -29,7 +29,7 @@ use influx::Influx;
 use serde::Serialize;
 use store::{Store, StoreExt};
 
-use crate::{Error, Event, Interrupt, Lock, Place, Progress, Spool, clocks, spool};
+use crate::{Error, Event, Interrupt, Lock, Metric, Place, Progress, Spool, clocks, spool};
 use claim::Claim;
 use counts::Counts;
 use held::Held;
@@ -134,6 +134,17 @@ impl Outcome {
             text.push_str(warning);
         }
         text
+    }
+
+    /// What monitoring is told.
+    #[must_use]
+    pub fn metrics(&self) -> Vec<Metric> {
+        vec![
+            Metric::new("nightshard_backup_bytes", "Bytes of all objects of the night", self.bytes as f64),
+            Metric::new("nightshard_backup_sent_bytes", "Bytes that this run has sent", self.sent_bytes as f64),
+            Metric::new("nightshard_backup_shards", "Shards of the night", self.shards as f64),
+            Metric::new("nightshard_backup_warnings", "Warnings in the manifest", self.warnings.len() as f64),
+        ]
     }
 
     fn of(manifest: &BackupManifest, manifest_sha256: String) -> Outcome {

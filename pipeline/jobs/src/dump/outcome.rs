@@ -6,6 +6,8 @@ use archive::records::DumpManifest;
 use chrono::{DateTime, NaiveDate, Utc};
 use serde::Serialize;
 
+use crate::Metric;
+
 /// What a run of the dump did. Printed with `--json`: members are added, never changed.
 #[derive(Debug, Clone, Serialize)]
 pub struct Outcome {
@@ -89,6 +91,23 @@ impl Outcome {
         lines.extend(self.clocks.iter().map(|clocks| format!("warning: {clocks}")));
         lines.extend(self.failures.iter().map(|failure| format!("failed: {failure}")));
         lines.join("\n")
+    }
+
+    /// What monitoring is told.
+    #[must_use]
+    pub fn metrics(&self) -> Vec<Metric> {
+        let sum = |what: fn(&Dumped) -> u64| self.dumps.iter().map(what).sum::<u64>() as f64;
+        vec![
+            Metric::new("nightshard_dump_measurements", "Measurements that were dumped", self.dumps.len() as f64),
+            Metric::new("nightshard_dump_records", "Records in these dumps", sum(|dump| dump.records)),
+            Metric::new("nightshard_dump_bytes", "Bytes of these dumps", sum(|dump| dump.bytes)),
+            Metric::new("nightshard_dump_open", "Those that lack the end of their day", sum(|dump| dump.open.into())),
+            Metric::new(
+                "nightshard_dump_completed",
+                "Dumps of earlier days that were completed",
+                self.completed.len() as f64,
+            ),
+        ]
     }
 
     /// What makes the run one that did not do all it should.

@@ -3,29 +3,16 @@
 //! Each takes the place of the one before, so that what is to be done with each of them has to be done in between: a
 //! command is run once a night stands.
 
-use std::io;
-use std::os::fd::AsFd;
-use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
-use std::time::Duration;
 
 use archive::{Date, Dates};
 use chrono::{DateTime, Utc};
 use futures_util::FutureExt;
 use influx::Influx;
-use rustix::process::{Pid, Signal, kill_process_group, test_kill_process_group};
 use store::Store;
-use tokio::process::{Child, Command};
-use tokio::time::{sleep, timeout};
 
 use super::{Config, Outcome, night, way};
-use crate::{Error, Event, Kind, Progress};
-
-/// How long a command may take to end once it is asked to.
-const FAREWELL: Duration = Duration::from_secs(5);
-
-/// How often it is looked whether all that a command had started is gone.
-const LOOK: Duration = Duration::from_millis(20);
+use crate::{Error, Event, Kind, Progress, Shell};
 
 /// Restores nights, and runs after each of them the command that was asked for.
 ///
@@ -85,8 +72,7 @@ pub async fn run(
 }
 
 /// Runs the command that follows a night, with the day in `NIGHTSHARD_DATE` and the label, if there is one, in
-/// `NIGHTSHARD_LABEL`: our programs take their options from there. What it prints is talk, and goes to stderr. When the
-/// job is asked to end, so is the command with all that it has started.
+/// `NIGHTSHARD_LABEL`: our programs take their options from there.
 async fn after(
     command: &str,
     date: Date,
@@ -95,44 +81,8 @@ async fn after(
     progress: &dyn Progress,
 ) -> Result<(), Error> {
     progress.report(Event::Step(&format!("running `{command}`")));
-    let failed = |error: &io::Error| Error::io(format!("run `{command}`"), error);
-    let talk = io::stderr().as_fd().try_clone_to_owned().map_err(|error| failed(&error))?;
     let date = config.calendar.night(date, now)?.date;
-    let mut shell = Command::new("sh");
-    shell.args(["-c", command]).stdin(Stdio::null()).stdout(talk).env("NIGHTSHARD_DATE", date.to_string());
-    if let Some(label) = config.calendar.pattern.label() {
-        shell.env("NIGHTSHARD_LABEL", label.to_string());
-    }
-    // A group of its own, so that a signal reaches what the shell has started.
-    let mut child = shell.process_group(0).kill_on_drop(true).spawn().map_err(|error| failed(&error))?;
-    let group = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
-    let ended = tokio::select! {
-        status = child.wait() => Some(status),
-        () = config.interrupt.requested() => None,
-    };
-    let status = match (ended, group) {
-        (None, Some(group)) => end(&mut child, group).await,
-        (None, None) => child.wait().await,
-        (Some(status), _) => status,
-    };
-    let status = status.map_err(|error| failed(&error))?;
-    if status.success() { Ok(()) } else { Err(Error::new(Kind::Failed, format!("`{command}` ended with {status}"))) }
-}
-
-/// Ends a command and what it has started, which may have something to put in order first.
-async fn end(child: &mut Child, group: Pid) -> io::Result<ExitStatus> {
-    // One that has ended meanwhile need not be told.
-    let _ = kill_process_group(group, Signal::TERM);
-    let gone = async {
-        let status = child.wait().await;
-        while test_kill_process_group(group).is_ok() {
-            sleep(LOOK).await;
-        }
-        status
-    };
-    if let Ok(status) = timeout(FAREWELL, gone).await {
-        return status;
-    }
-    let _ = kill_process_group(group, Signal::KILL);
-    child.wait().await
+    let label = config.calendar.pattern.label().map(|label| ("NIGHTSHARD_LABEL", label.to_string()));
+    let environment = [("NIGHTSHARD_DATE", date.to_string())].into_iter().chain(label).collect();
+    Shell { command, environment, input: Vec::new() }.run(&config.interrupt).await
 }

@@ -42,7 +42,7 @@ use influx::Influx;
 use serde::Serialize;
 use store::Store;
 
-use crate::{Error, Event, Interrupt, Lock, Place, Progress, clocks, lock, wait};
+use crate::{Error, Event, Interrupt, Lock, Metric, Place, Progress, clocks, lock, wait};
 pub use count::Prove;
 pub use days::run;
 pub use directories::Directories;
@@ -157,6 +157,18 @@ impl Outcome {
             }
         }
         text
+    }
+
+    /// What monitoring is told; of several nights, of the last one.
+    #[must_use]
+    pub fn metrics(&self) -> Vec<Metric> {
+        let points = self.proof.iter().flat_map(|proof| &proof.points).flat_map(|count| count.fields.values());
+        vec![
+            Metric::new("nightshard_restore_bytes", "Bytes that were restored", self.bytes as f64),
+            Metric::new("nightshard_restore_shards", "Shards that were restored and answered", self.shards as f64),
+            Metric::new("nightshard_restore_counted_points", "Points counted afterwards", points.sum::<u64>() as f64),
+            Metric::new("nightshard_restore_down_seconds", "Time without service on the target", self.seconds_down),
+        ]
     }
 
     /// What failed although the restore as a whole did not.

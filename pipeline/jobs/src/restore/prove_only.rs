@@ -19,7 +19,7 @@ use super::measure::{Differences, Measure};
 use super::selection::Selection;
 use super::{Config, Prove, count, record};
 use crate::loaded::{self, LoadedNight};
-use crate::{Error, Event, Kind, Lock, Progress, lock, wait};
+use crate::{Error, Event, Kind, Lock, Metric, Progress, lock, wait};
 
 /// What was found on the target. Printed with `--json`: members are added, never changed.
 #[derive(Debug, Clone, Serialize)]
@@ -66,6 +66,16 @@ impl Proved {
             lines.iter().for_each(|line| text.push_str(&format!("\n{label}: {line}")));
         }
         text
+    }
+
+    /// What monitoring is told.
+    #[must_use]
+    pub fn metrics(&self) -> Vec<Metric> {
+        let points = self.proof.points.iter().flat_map(|count| count.fields.values());
+        vec![
+            Metric::new("nightshard_restore_shards", "Shards that the target should have", self.shards as f64),
+            Metric::new("nightshard_restore_counted_points", "Points counted", points.sum::<u64>() as f64),
+        ]
     }
 
     /// What is missing.

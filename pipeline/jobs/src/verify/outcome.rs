@@ -7,6 +7,7 @@ use archive::verification::Damage;
 use serde::Serialize;
 
 use super::Extent;
+use crate::Metric;
 
 /// So many names are told of many.
 const TOLD: usize = 5;
@@ -87,6 +88,23 @@ impl Outcome {
         let unchecked = self.nights.iter().flat_map(|night| &night.unchecked).cloned();
         self.failures = damages.chain(unchecked).chain(self.failures).collect();
         self
+    }
+
+    /// What monitoring is told.
+    #[must_use]
+    pub fn metrics(&self) -> Vec<Metric> {
+        let sum = |what: fn(&Verified) -> usize| self.nights.iter().map(what).sum::<usize>() as f64;
+        vec![
+            Metric::new("nightshard_verify_nights", "Nights that were looked at", self.nights.len() as f64),
+            Metric::new("nightshard_verify_objects", "Objects that were looked at", self.objects as f64),
+            Metric::new("nightshard_verify_bytes", "Bytes of them", self.bytes as f64),
+            Metric::new("nightshard_verify_damaged_objects", "What is damaged", sum(|night| night.damages.len())),
+            Metric::new(
+                "nightshard_verify_unchecked_objects",
+                "What could not be looked at",
+                sum(|night| night.unchecked.len()),
+            ),
+        ]
     }
 
     /// Whether anything is damaged.
