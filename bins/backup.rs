@@ -61,7 +61,7 @@ impl Door for Backup {
 
     async fn run(self, context: Context) -> Result<Report, Failure> {
         let influx = self.source.connect()?;
-        let archive = self.common.archive.connect(&context.environment).await?;
+        let archive = self.common.archive.connect(&context).await?;
         let now = context.now();
         let config = Config {
             place: context.place,

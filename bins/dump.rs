@@ -74,7 +74,7 @@ impl Door for Dump {
         };
         let store = match self.pages.no_upload && self.common.archive.archive.is_none() {
             true => None,
-            false => Some(self.common.archive.connect(&context.environment).await?.store),
+            false => Some(self.common.archive.connect(&context).await?.store),
         };
         let now = context.now();
         let config = Config {

@@ -50,7 +50,7 @@ impl Door for List {
             parallel: self.jobs.into(),
             interrupt: context.interrupt.clone(),
         };
-        let connecting = self.common.archive.connect(&context.environment);
+        let connecting = self.common.archive.connect(&context);
         let archive = context.interrupt.unless(connecting).await?;
         let outcome = list::run(config, context.now(), archive.store).await?;
         Report::new(&outcome, outcome.summary(), &outcome.failures)

@@ -109,7 +109,7 @@ impl Door for Restore {
 
     async fn run(self, context: Context) -> Result<Report, Failure> {
         let influx = self.target.connect()?;
-        let archive = context.interrupt.unless(self.common.archive.connect(&context.environment)).await?;
+        let archive = context.interrupt.unless(self.common.archive.connect(&context)).await?;
         let now = context.now();
         let config = Config {
             place: context.place,

@@ -99,7 +99,7 @@ impl Door for Verify {
         let outcome = match &self.folder {
             Some(folder) => verify::folder(config, folder, context.now(), context.progress).await?,
             None => {
-                let connecting = self.common.archive.connect(&context.environment);
+                let connecting = self.common.archive.connect(&context);
                 let archive = context.interrupt.unless(connecting).await?;
                 verify::run(config, context.now(), archive.store, context.progress).await?
             }

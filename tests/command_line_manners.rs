@@ -204,11 +204,6 @@ async fn stdout_carries_data_and_stderr_talk() {
     let output = run(backup(&["--date", "2016-06-12"])).await;
     assert!(text(&output.stdout).starts_with("2016-06-12: "), "{output:?}");
     assert!(text(&output.stderr).contains(" INFO "), "{output:?}");
-    // For the journal: lines without times, which it has itself.
-    let mut journal = backup(&["--date", "2016-06-13"]);
-    journal.env("JOURNAL_STREAM", "8:12345");
-    let output = run(journal).await;
-    assert!(text(&output.stderr).lines().all(|line| line.starts_with(" INFO ")), "{output:?}");
     // For machines: one document, and lines of JSON, the error that ends it among them.
     let output = run(backup(&["--json", "--log-format", "json", "--date", "2016-06-14"])).await;
     assert_eq!(serde_json::from_slice::<Value>(&output.stdout).unwrap()["container"], "2016-06-14");

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use influx::Influx;
 use store::swift::Settings;
-use store::{Folder, Limited, Store, Swift};
+use store::{Folder, Metered, Store, Swift};
 use url::Url;
 
+use crate::door::Context;
 use crate::environment::Environment;
 use crate::exit::Failure;
 use crate::options::{Archive, Source, Target};
@@ -30,10 +31,10 @@ impl Archive {
     /// # Errors
     ///
     /// When no archive is configured, its credentials are incomplete, or it does not answer.
-    pub async fn connect(&self, environment: &Environment) -> Result<Connected, Failure> {
-        let mut connected = self.open(environment).await?;
-        if let Some(rate) = self.limit_rate {
-            connected.store = Arc::new(Limited::new(connected.store, rate));
+    pub async fn connect(&self, context: &Context) -> Result<Connected, Failure> {
+        let mut connected = self.open(&context.environment).await?;
+        if self.limit_rate.is_some() || context.is_watched {
+            connected.store = Arc::new(Metered::new(connected.store, self.limit_rate, &context.travelled));
         }
         Ok(connected)
     }

@@ -5,6 +5,7 @@ use std::panic::{self, AssertUnwindSafe};
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
 
 use archive::manifest::Writer;
@@ -19,7 +20,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::environment::Environment;
 use crate::exit::{Code, Failure};
 use crate::layers::{self, Parsed, Run};
-use crate::options::{Common, LogFormat, Telling};
+use crate::log::Audience;
+use crate::options::{Common, Telling};
 use crate::telling::{self, Ending};
 use crate::values::ArchiveUrl;
 use crate::{help, log, openstack, output, print_config};
@@ -60,6 +62,10 @@ pub struct Context {
     pub environment: Environment,
     /// Who listens to the job.
     pub progress: Arc<dyn Progress>,
+    /// Bytes that have travelled to the archive and from it, counted where somebody watches.
+    pub(crate) travelled: Arc<AtomicU64>,
+    /// Whether somebody watches.
+    pub(crate) is_watched: bool,
     /// Asks the job to end.
     pub interrupt: Interrupt,
 }
@@ -148,18 +154,19 @@ fn start<D: Door>(command: &Command, arguments: &[OsString], environment: Enviro
         Parsed::Run(run) => run,
     };
     let door = D::from_arg_matches(&run.matches).map_err(|error| Failure::failed(error.to_string()))?;
-    log::begin(&door.common().general, &environment);
+    let travelled = Arc::default();
+    let audience = log::begin(command.get_name(), &door.common().general, &environment, &travelled);
     for warning in &run.warnings {
         tracing::warn!("{warning}");
     }
-    let format = door.common().general.log_format;
     let end = match door.common().general.print_config {
         true => print(&door, layers::table(command.get_name()), &run, &environment),
-        false => work(door, command, environment),
+        false => work(door, command, environment, &audience, travelled),
     };
+    audience.end();
     match end {
-        // Whoever reads the lines as JSON finds the last one, which matters most, in the same form.
-        Err(failure) if format == LogFormat::Json => {
+        // Whoever reads records finds the last one, which matters most, in the same form.
+        Err(failure) if audience.wants_records() => {
             tracing::error!(hint = failure.hint, "{}", failure.message);
             Ok(failure.code)
         }
@@ -184,7 +191,13 @@ fn print<D: Door>(door: &D, table: &str, run: &Run, environment: &Environment) -
     failure.map_or(Ok(Code::Done), Err)
 }
 
-fn work<D: Door>(door: D, command: &Command, environment: Environment) -> Result<Code, Failure> {
+fn work<D: Door>(
+    door: D,
+    command: &Command,
+    environment: Environment,
+    audience: &Audience,
+    travelled: Arc<AtomicU64>,
+) -> Result<Code, Failure> {
     let general = door.common().general.clone();
     let telling = door.telling().cloned().unwrap_or_default();
     let interrupt = Interrupt::new();
@@ -202,12 +215,16 @@ fn work<D: Door>(door: D, command: &Command, environment: Environment) -> Result
             spool_size: general.spool_size,
         },
         environment,
-        progress: Arc::new(log::Logged),
+        progress: audience.progress(),
+        travelled,
+        is_watched: audience.is_watching(),
         interrupt: interrupt.clone(),
     };
     let after = context.clone();
     let runtime = runtime()?;
-    let result = runtime.block_on(until_ended(door, context, &interrupt)).and_then(|report| {
+    let result = runtime.block_on(until_ended(door, context, &interrupt));
+    audience.end();
+    let result = result.and_then(|report| {
         match (general.json, general.quiet) {
             (true, _) => output::data(report.json.get())?,
             (false, false) => output::data(&report.summary)?,

@@ -3,6 +3,7 @@
 //! A door (a file in `bins/`) declares its options with clap and says which job they are for; [`open`] does the
 //! rest. Clock, environment and command line are read here and nowhere else, and what is printed is printed here.
 
+mod bars;
 mod connect;
 mod door;
 mod environment;

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use futures_util::stream::{self, BoxStream, StreamExt};
 use tokio::sync::mpsc;
 
-use crate::limited::Rate;
+use crate::metered::Rate;
 use crate::{Digests, Error};
 
 /// How much of a file is read at once, in bytes. With [`PIECES_AHEAD`] it bounds the memory of a stream.

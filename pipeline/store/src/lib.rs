@@ -9,7 +9,7 @@ mod contract;
 mod digest;
 mod error;
 mod folder;
-mod limited;
+mod metered;
 pub mod swift;
 
 pub use body::Body;
@@ -17,5 +17,5 @@ pub use contract::{ByteStream, ContainerEntry, Download, ObjectEntry, ObjectInfo
 pub use digest::{Digester, Digests, Segment};
 pub use error::Error;
 pub use folder::Folder;
-pub use limited::Limited;
+pub use metered::Metered;
 pub use swift::Swift;

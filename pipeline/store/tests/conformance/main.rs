@@ -74,7 +74,7 @@ macro_rules! for_limited_folder {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $case() {
                 let (_directory, store) = super::folder();
-                let limited = std::sync::Arc::new(store::Limited::new(store, 1 << 30));
+                let limited = std::sync::Arc::new(store::Metered::new(store, Some(1 << 30), &std::sync::Arc::default()));
                 super::run(limited, None, super::$module::$case).await;
             })*
         }

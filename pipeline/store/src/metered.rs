@@ -1,10 +1,12 @@
-//! A limit for the traffic with a store, which all transfers of a program share.
+//! The traffic with a store, of all transfers of a program together: counted, and limited where that is wanted.
 
 use std::fmt;
 use std::io::{self, Read};
 use std::num::NonZeroU32;
 use std::ops::Range;
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -21,21 +23,22 @@ const UNIT: u64 = 1 << 10;
 /// The most that passes at once, in bytes.
 const LARGEST_SLICE: u64 = 64 << 10;
 
-/// A store whose bodies travel at no more than so many bytes a second, up and down each.
+/// A store whose bodies are counted, and travel at no more than so many bytes a second, up and down each.
 ///
 /// All bodies together, however many travel at once; what is said about them (HEAD, listings) is not counted.
 #[derive(Debug)]
-pub struct Limited {
+pub struct Metered {
     store: Arc<dyn Store>,
     up: Rate,
     down: Rate,
 }
 
-impl Limited {
-    /// Limits `store` to `rate` bytes a second; less than 1 KiB is taken for that.
+impl Metered {
+    /// Counts what travels into `passed`, and limits it to `rate` bytes a second; less than 1 KiB is taken for that.
     #[must_use]
-    pub fn new(store: Arc<dyn Store>, rate: u64) -> Limited {
-        Limited { store, up: Rate::new(rate), down: Rate::new(rate) }
+    pub fn new(store: Arc<dyn Store>, rate: Option<u64>, passed: &Arc<AtomicU64>) -> Metered {
+        let way = || Rate { limit: rate.map(Limit::new), passed: Arc::clone(passed) };
+        Metered { store, up: way(), down: way() }
     }
 
     fn slow(&self, download: Download) -> Download {
@@ -43,39 +46,59 @@ impl Limited {
     }
 }
 
-/// So many bytes a second for all who hold a copy.
-#[derive(Clone)]
+/// One way of the traffic, for all who hold a copy.
+#[derive(Debug, Clone)]
 pub(crate) struct Rate {
+    limit: Option<Limit>,
+    passed: Arc<AtomicU64>,
+}
+
+/// So many bytes a second.
+#[derive(Clone)]
+struct Limit {
     limiter: Arc<DefaultDirectRateLimiter>,
     /// In bytes: about a quarter of a second's, so that every transfer moves visibly.
     slice: usize,
 }
 
-impl fmt::Debug for Rate {
+impl fmt::Debug for Limit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Rate").field("slice", &self.slice).finish_non_exhaustive()
+        f.debug_struct("Limit").field("slice", &self.slice).finish_non_exhaustive()
     }
 }
 
-impl Rate {
-    fn new(rate: u64) -> Rate {
+impl Limit {
+    fn new(rate: u64) -> Limit {
         let slice = (rate / 4).clamp(UNIT, LARGEST_SLICE);
         // Timers are coarse: what passes at once must be worth more time than they are late.
         let quota = Quota::per_second(cells(rate)).allow_burst(cells(slice.max(rate / 20)));
         let slice = usize::try_from(slice).unwrap_or(usize::MAX);
-        Rate { limiter: Arc::new(DefaultDirectRateLimiter::direct(quota)), slice }
+        Limit { limiter: Arc::new(DefaultDirectRateLimiter::direct(quota)), slice }
+    }
+}
+
+impl Rate {
+    /// How many of so many bytes may travel in one piece.
+    fn slice(&self, bytes: usize) -> usize {
+        self.limit.as_ref().map_or(bytes, |limit| bytes.min(limit.slice))
     }
 
     /// Returns when a slice of so many bytes may pass. None is larger than the burst, so none is refused for good.
     async fn pass(&self, bytes: usize) {
-        let _ = self.limiter.until_n_ready(cells(bytes as u64)).await;
+        if let Some(limit) = &self.limit {
+            let _ = limit.limiter.until_n_ready(cells(bytes as u64)).await;
+        }
+        self.passed.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
     /// The same in a blocking thread.
     fn pass_blocking(&self, bytes: usize) {
-        while let Ok(Err(early)) = self.limiter.check_n(cells(bytes as u64)) {
-            std::thread::sleep(early.wait_time_from(DefaultClock::default().now()));
+        if let Some(limit) = &self.limit {
+            while let Ok(Err(early)) = limit.limiter.check_n(cells(bytes as u64)) {
+                std::thread::sleep(early.wait_time_from(DefaultClock::default().now()));
+            }
         }
+        self.passed.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
     /// The same pieces in slices, each of which waits for its turn.
@@ -91,7 +114,7 @@ impl Rate {
                     let Some(next) = pieces.try_next().await? else { return Ok(None) };
                     piece = next;
                 }
-                let slice = piece.split_to(piece.len().min(rate.slice));
+                let slice = piece.split_to(rate.slice(piece.len()));
                 rate.pass(slice.len()).await;
                 Ok(Some((slice, (pieces, piece))))
             }
@@ -112,7 +135,7 @@ struct SlowReader {
 
 impl Read for SlowReader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let length = buffer.len().min(self.rate.slice);
+        let length = self.rate.slice(buffer.len());
         let read = self.reader.read(&mut buffer[..length])?;
         if read > 0 {
             self.rate.pass_blocking(read);
@@ -126,7 +149,7 @@ fn cells(bytes: u64) -> NonZeroU32 {
 }
 
 #[async_trait]
-impl Store for Limited {
+impl Store for Metered {
     fn location(&self) -> String {
         self.store.location()
     }
@@ -173,6 +196,11 @@ impl Store for Limited {
 
     async fn head_with_segments(&self, container: &str, name: &str) -> Result<ObjectInfo, Error> {
         self.store.head_with_segments(container, name).await
+    }
+
+    /// What is read past the store is not limited, so it is only where there is no limit; it does not travel either.
+    fn file(&self, container: &str, name: &str) -> Option<PathBuf> {
+        self.down.limit.is_none().then(|| self.store.file(container, name)).flatten()
     }
 
     async fn list(&self, container: &str, prefix: &str, after: Option<&str>) -> Result<Vec<ObjectEntry>, Error> {
