@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use common::{Common, Context, Dates, Door, Failure, Report};
+use common::{Cache, Common, Context, Dates, Door, Failure, Report};
 use jobs::list::{self, Config};
 use regex::Regex;
 
@@ -22,6 +22,8 @@ struct List {
     /// Nights read at once
     #[arg(long, value_name = "N", default_value = "16", value_parser = clap::value_parser!(u16).range(1..=64))]
     jobs: u16,
+    #[command(flatten)]
+    cache: Cache,
     #[command(flatten)]
     common: Common,
 }
@@ -48,6 +50,7 @@ impl Door for List {
             dates: self.date,
             matching: self.matching,
             parallel: self.jobs.into(),
+            cache: self.cache.folder(&self.common.archive, &context.environment),
             interrupt: context.interrupt.clone(),
         };
         let connecting = self.common.archive.connect(&context);

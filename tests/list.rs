@@ -189,3 +189,52 @@ async fn nights_that_are_not_ready_say_why_and_keep_no_other() {
         assert_eq!(output.status.code(), Some(4), "{output:?}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_read_of_swift_is_kept_until_the_store_lists_another_etag() {
+    let (place, source) = (Place::swift_version1(), production().await);
+    let mut backup = place.backup(&source);
+    backup.args(["--date", "2016-06-11"]);
+    succeed(backup).await;
+    let (first, _) = nights(&place, &[]).await;
+
+    let kept: Vec<_> = files(&place.path("home/.cache/nightshard/list-1"));
+    let [file] = kept.as_slice() else { panic!("one night is kept: {kept:?}") };
+    let text = fs::read_to_string(file).unwrap();
+    assert!(text.contains("\"databases\":[\"sensu_db\"]"), "{text}");
+    fs::write(file, text.replace("[\"sensu_db\"]", "[\"kept\"]")).unwrap();
+    let (second, _) = nights(&place, &[]).await;
+    assert_eq!(second[0]["databases"], json!(["kept"]), "it was not read again");
+    assert_eq!(nights(&place, &["--no-cache"]).await.0, first);
+
+    let mut verify = place.verify();
+    verify.args(["--date", "2016-06-11"]);
+    succeed(verify).await;
+    let (third, _) = nights(&place, &[]).await;
+    assert_eq!(third[0]["verified"]["extent"], "digests", "what has come since is told of");
+    let mut backup = place.backup(&source);
+    backup.args(["--date", "2016-06-12"]);
+    succeed(backup).await;
+    let mut backup = place.backup(&source);
+    backup.args(["--date", "2016-06-11", "--replace"]);
+    succeed(backup).await;
+    let (fourth, _) = nights(&place, &[]).await;
+    assert_eq!(fourth[1]["databases"], json!(["sensu_db"]), "a seal that was replaced is read");
+    assert_eq!(fourth[1]["verified"], Value::Null);
+    assert_eq!(files(&place.path("home/.cache/nightshard/list-1")).len(), 2);
+
+    let output = place.command("swift").args(["delete", &place.container("2016-06-12")]).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(nights(&place, &[]).await.0.len(), 1);
+    assert_eq!(
+        files(&place.path("home/.cache/nightshard/list-1")).len(),
+        1,
+        "nothing is kept of nights that have gone"
+    );
+}
+
+/// The files below a folder.
+fn files(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
+}

@@ -26,6 +26,6 @@ pub use door::{Context, Door, Report, open};
 pub use environment::Environment;
 pub use exit::{Code, Failure};
 pub use options::{
-    Archive, Common, General, Influxd, LogFormat, Mode, Pages, Prove, Reading, Source, Target, Telling, Verify,
+    Archive, Cache, Common, General, Influxd, LogFormat, Mode, Pages, Prove, Reading, Source, Target, Telling, Verify,
 };
 pub use values::{ArchiveUrl, Secret, ValueError, duration};

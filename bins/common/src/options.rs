@@ -12,6 +12,7 @@ use jobs::dump::{Compression, Format};
 use jobs::restore::Directories;
 use url::Url;
 
+use crate::environment::Environment;
 use crate::values::{self, ArchiveUrl, Secret};
 
 /// Where the packages of InfluxDB put its configuration.
@@ -117,6 +118,34 @@ impl Archive {
     pub fn calendar(&self) -> Calendar {
         let pattern = self.container.clone().labelled(self.label.clone());
         Calendar { time_zone: self.timezone, night_ends: self.night_ends, pattern }
+    }
+}
+
+/// What a program that only reads keeps of the archive.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Archive")]
+pub struct Cache {
+    /// Folder in which documents of a Swift are kept for the next time [default: nightshard in the user's cache folder]
+    #[arg(long, value_name = "DIR")]
+    pub cache: Option<PathBuf>,
+    /// Read everything again, and keep nothing
+    #[arg(long, conflicts_with = "cache")]
+    pub no_cache: bool,
+}
+
+impl Cache {
+    /// The folder, where something is to be kept: a folder archive is as near as the cache would be.
+    #[must_use]
+    pub fn folder(&self, archive: &Archive, environment: &Environment) -> Option<PathBuf> {
+        if self.no_cache || archive.archive != Some(ArchiveUrl::Swift) {
+            return None;
+        }
+        let of_service = || environment.get("CACHE_DIRECTORY")?.split(':').next().map(PathBuf::from);
+        let of_user = || match environment.get("XDG_CACHE_HOME") {
+            Some(folder) => Some(PathBuf::from(folder)),
+            None => environment.get("HOME").map(|home| PathBuf::from(home).join(".cache")),
+        };
+        self.cache.clone().or_else(of_service).or_else(|| Some(of_user()?.join("nightshard")))
     }
 }
 

@@ -1,8 +1,8 @@
 //! JSON documents in the archive: read with their format checked, sealed with proof.
 
 use bytes::Bytes;
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use store::{Store, StoreExt};
 
@@ -20,7 +20,7 @@ pub trait Document: Serialize + DeserializeOwned {
 }
 
 /// A document as it was read.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Loaded<D> {
     /// The document.
     pub document: D,

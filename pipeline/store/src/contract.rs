@@ -123,6 +123,8 @@ pub struct ObjectEntry {
     pub name: String,
     /// Size in bytes as the listing has it.
     pub bytes: u64,
+    /// The ETag as the listing has it, where it has one. Listings are hints: it may be an older object's.
+    pub etag: Option<String>,
 }
 
 /// What the store says of an object.

@@ -6,11 +6,13 @@
 //!
 //! It reads and changes nothing. What cannot be read is told of the night that it belongs to, and keeps no other; a store that does not answer ends the list.
 
+mod cache;
 mod night;
 mod text;
 
 pub use night::{Details, Dump, Measurement, Night, Restored, State, Stored, Verified};
 
+use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::Arc;
 
@@ -21,6 +23,7 @@ use regex::Regex;
 use serde::Serialize;
 use store::Store;
 
+use self::cache::{Cache, Kept};
 use crate::blocking::joined;
 use crate::{Error, Interrupt, Kind};
 
@@ -37,6 +40,8 @@ pub struct Config {
     pub matching: Option<Regex>,
     /// Nights that are read at once.
     pub parallel: usize,
+    /// Where what was read is kept for the next time, where that is worth it: with a store that is far away.
+    pub cache: Option<PathBuf>,
     /// Asks for an early end.
     pub interrupt: Interrupt,
 }
@@ -74,6 +79,7 @@ pub async fn run(config: Config, now: DateTime<Utc>, store: Arc<dyn Store>) -> R
 async fn list(config: Config, now: DateTime<Utc>, store: &Arc<dyn Store>) -> Result<Outcome, Error> {
     let Config { calendar, dates, matching, parallel, .. } = &config;
     let detailed = config.detailed;
+    let cache = config.cache.as_deref().map(|folder| Arc::new(Cache::of(folder, &store.location())));
     let mut wanted = archive::nights(store.as_ref(), &calendar.pattern).await?;
     // Those of several days have any label, unless one is asked for; a single one is that night alone.
     match dates {
@@ -89,10 +95,18 @@ async fn list(config: Config, now: DateTime<Utc>, store: &Arc<dyn Store>) -> Res
     if let Some(matching) = matching {
         wanted.retain(|(_, container)| matching.is_match(container));
     }
+    if let Some(cache) =
+        cache.as_ref().filter(|_| dates.is_none() && matching.is_none() && calendar.pattern.label().is_none())
+    {
+        cache.forget_others(wanted.iter().map(|(_, container)| container.as_str()));
+    }
     // Each in a task of its own: what takes the time is to understand the seals.
     let reads = wanted.into_iter().map(|(day, container)| {
-        let (store, name) = (Arc::clone(store), container.clone());
-        let task = async move { night::read(store.as_ref(), day, container, detailed).await };
+        let (store, name, cache) = (Arc::clone(store), container.clone(), cache.clone());
+        let task = async move {
+            let kept = cache.map_or_else(Kept::nothing, |cache| Kept::of(cache, &container));
+            night::read(store.as_ref(), kept, day, container, detailed).await
+        };
         async move { (name, joined(tokio::spawn(task).await)) }
     });
     let mut reads = pin!(stream::iter(reads).buffered(*parallel));

@@ -7,8 +7,9 @@ use archive::verification::VerifyRecord;
 use archive::{Document, Loaded, NightState, names};
 use chrono::{DateTime, NaiveDate, Utc};
 use serde::Serialize;
-use store::{Store, StoreExt};
+use store::{ObjectEntry, Store, StoreExt};
 
+use super::cache::Kept;
 use crate::{Error, wait};
 
 /// A night and how it stands.
@@ -168,12 +169,24 @@ pub struct Dump {
 /// When the store fails. What cannot be understood is in [`Night::unreadable`].
 pub(super) async fn read(
     store: &dyn Store,
+    kept: Kept,
     day: NaiveDate,
     container: String,
     detailed: bool,
 ) -> Result<Option<Night>, Error> {
-    let mut unreadable = Vec::new();
-    let (sealed, state, why) = match night_state_with::<BackupOutline>(store, &container).await {
+    let records = match listed(store, &container).await {
+        // It was removed meanwhile.
+        Err(store::Error::NotFound { .. }) => return Ok(None),
+        listed => listed?,
+    };
+    let mut beside = Beside { store, container: &container, kept, unreadable: Vec::new() };
+    let seal = records.iter().find(|record| record.name == names::backup_manifest(&container));
+    let state = match seal.and_then(|seal| beside.kept.get::<BackupOutline>(seal)) {
+        Some(sealed) => Ok(NightState::Ready(Box::new(sealed))),
+        // Listings are late, so one without a seal is no proof.
+        None => night_state_with::<BackupOutline>(store, &container).await,
+    };
+    let (sealed, state, why) = match state {
         Ok(NightState::Ready(sealed)) => (Some(*sealed), State::Ready, None),
         Ok(NightState::BackingUp(marker)) => {
             let why = format!("on {} (process {})", marker.host, marker.process);
@@ -184,43 +197,38 @@ pub(super) async fn read(
         Ok(NightState::Absent) => (None, State::DumpsOnly, Some("there is no backup, only dumps".to_owned())),
         Err(archive::Error::Store(error)) => return Err(error.into()),
         Err(error) => {
-            unreadable.push(error.to_string());
+            beside.unreadable.push(error.to_string());
             (None, State::Error, Some(error.to_string()))
         }
     };
-    let records = match store.list_all(&container, &names::manifests_prefix(&container)).await {
-        // It was removed meanwhile.
-        Err(store::Error::NotFound { .. }) => return Ok(None),
-        listed => listed?,
-    };
-    let mut beside = Beside { store, container: &container, unreadable };
-    let names: Vec<&str> = records.iter().map(|record| record.name.as_str()).collect();
-    let seals = names.iter().filter(|name| is_dump_seal(&container, name));
+    if let (Some(seal), Some(sealed)) = (seal, &sealed) {
+        beside.kept.keep(seal, sealed);
+    }
+    let seals = records.iter().filter(|record| is_dump_seal(&container, &record.name));
     let dumps = seals.clone().count() as u64;
     if state == State::DumpsOnly && dumps == 0 {
         return Ok(None);
     }
     let sha256 = sealed.as_ref().map(|sealed| sealed.sha256.as_str());
-    let verified = match names.contains(&names::verify_record(&container).as_str()) {
-        true => beside
-            .read::<VerifyRecord>(&names::verify_record(&container))
-            .await?
-            .and_then(|record| verified(record, sha256)),
-        false => None,
-    };
+    let mut verified = None;
+    for record in records.iter().filter(|record| record.name == names::verify_record(&container)) {
+        let record = beside.read::<VerifyRecord>(record).await?;
+        verified = record.and_then(|record| self::verified(record, sha256));
+    }
     let mut restored = Vec::new();
-    for name in names.iter().filter(|name| is_restore(&container, name)) {
-        let record = beside.read::<RestoreRecord>(name).await?;
+    for record in records.iter().filter(|record| is_restore(&container, &record.name)) {
+        let record = beside.read::<RestoreRecord>(record).await?;
         restored.extend(record.filter(|record| Some(record.manifest_sha256.as_str()) == sha256).map(restore));
     }
     restored.sort_by_key(|restored: &Restored| std::cmp::Reverse(restored.finished));
     let mut found = Vec::new();
     if detailed {
-        for name in seals {
-            found.extend(beside.read::<DumpManifest>(name).await?.map(dump));
+        for seal in seals {
+            found.extend(beside.read::<DumpManifest>(seal).await?.map(dump));
         }
     }
     let unreadable = beside.unreadable;
+    beside.kept.write();
     let manifest = sealed.map(|Loaded { document, .. }| document);
     let details = detailed.then(|| details(manifest.as_ref(), found));
     Ok(Some(Night {
@@ -245,18 +253,35 @@ pub(super) async fn read(
     }))
 }
 
+/// So many records and no more are on a page that is surely the last one.
+const PAGE: usize = 1000;
+
+/// What lies beside the seal and is it: one page nearly always, and then no second one is asked for.
+async fn listed(store: &dyn Store, container: &str) -> Result<Vec<ObjectEntry>, store::Error> {
+    let prefix = names::manifests_prefix(container);
+    let first = store.list(container, &prefix, None).await?;
+    if first.len() < PAGE { Ok(first) } else { store.list_all(container, &prefix).await }
+}
+
 /// The records beside the seal.
 struct Beside<'a> {
     store: &'a dyn Store,
     container: &'a str,
+    kept: Kept,
     unreadable: Vec<String>,
 }
 
 impl Beside<'_> {
     /// One of them; `None` where it has gone meanwhile or cannot be understood.
-    async fn read<D: Document>(&mut self, name: &str) -> Result<Option<D>, Error> {
-        match archive::read::<D>(self.store, self.container, name).await {
-            Ok(loaded) => Ok(Some(loaded.document)),
+    async fn read<D: Document>(&mut self, listed: &ObjectEntry) -> Result<Option<D>, Error> {
+        if let Some(loaded) = self.kept.get::<D>(listed) {
+            return Ok(Some(loaded.document));
+        }
+        match archive::read::<D>(self.store, self.container, &listed.name).await {
+            Ok(loaded) => {
+                self.kept.keep(listed, &loaded);
+                Ok(Some(loaded.document))
+            }
             Err(archive::Error::Missing { .. }) => Ok(None),
             Err(archive::Error::Store(error)) => Err(error.into()),
             Err(error) => {

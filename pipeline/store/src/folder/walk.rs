@@ -64,7 +64,7 @@ impl Walk<'_> {
             if is_directory {
                 self.descend(&path, &child)?;
             } else if let Ok(metadata) = fs::symlink_metadata(&path) {
-                self.found.push(ObjectEntry { name: child, bytes: metadata.len() });
+                self.found.push(ObjectEntry { name: child, bytes: metadata.len(), etag: None });
             }
         }
         Ok(())
@@ -125,7 +125,7 @@ mod tests {
             let expected: Vec<ObjectEntry> = names
                 .iter()
                 .filter(|name| name.starts_with(&prefix))
-                .map(|name| ObjectEntry { name: name.clone(), bytes: name.len() as u64 })
+                .map(|name| ObjectEntry { name: name.clone(), bytes: name.len() as u64, etag: None })
                 .collect();
             prop_assert_eq!(listed, expected);
         }

@@ -16,6 +16,7 @@ struct ContainerRow {
 struct ObjectRow {
     name: String,
     bytes: u64,
+    hash: Option<String>,
 }
 
 impl Swift {
@@ -35,7 +36,7 @@ impl Swift {
         after: Option<&str>,
     ) -> Result<Vec<ObjectEntry>, Error> {
         let rows = self.page::<ObjectRow>(Some(container), prefix, after).await?;
-        Ok(rows.into_iter().map(|row| ObjectEntry { name: row.name, bytes: row.bytes }).collect())
+        Ok(rows.into_iter().map(|row| ObjectEntry { name: row.name, bytes: row.bytes, etag: row.hash }).collect())
     }
 
     /// One page of a container, or of the account.
