@@ -26,6 +26,8 @@ pub struct Loaded<D> {
     pub document: D,
     /// SHA-256 of its bytes, in hex: the identity of exactly this document.
     pub sha256: String,
+    /// Its length in bytes.
+    pub bytes: u64,
 }
 
 /// Reads a document.
@@ -42,7 +44,7 @@ pub async fn read<D: Document>(store: &dyn Store, container: &str, name: &str) -
         Err(error) => return Err(error.into()),
     };
     let document = parse(name, &bytes)?;
-    Ok(Loaded { document, sha256: hex::encode(Sha256::digest(&bytes)) })
+    Ok(Loaded { document, sha256: hex::encode(Sha256::digest(&bytes)), bytes: bytes.len() as u64 })
 }
 
 fn parse<D: Document>(name: &str, bytes: &[u8]) -> Result<D, Error> {

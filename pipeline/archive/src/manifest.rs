@@ -114,6 +114,8 @@ pub struct ObjectOutline {
     pub name: String,
     /// Its length in bytes.
     pub bytes: u64,
+    /// SHA-256 of its bytes.
+    pub sha256: String,
     /// `meta` or `shard`.
     pub kind: String,
 }

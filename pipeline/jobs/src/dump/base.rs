@@ -344,6 +344,7 @@ mod tests {
                 warnings: Vec::new(),
             },
             sha256: "5ea1".into(),
+            bytes: 0,
         }))
     }
 

@@ -23,12 +23,9 @@ use super::selection::{Selection, damaged};
 use super::staged::{StagedShard, unpack};
 use super::target::Target;
 use super::{Config, aside};
-use crate::spool::free_bytes;
+use crate::looks::{self, Look};
+use crate::spool::room;
 use crate::{Error, Event, Kind, Progress, Spool, batches};
-
-/// How often a damaged shard is read again with the store looking as well: Swift takes a damaged copy for one away once
-/// it has handed it out to its end, so that the read after that gets another one.
-const LOOKS: u32 = 2;
 
 /// What helps where the old databases and the new ones do not fit together.
 const DROP_FIRST: &str =
@@ -205,20 +202,14 @@ impl Staging {
         progress: &dyn Progress,
     ) -> Result<StagedShard, Error> {
         let shard = (object, record, stored);
-        let first = match self.read(store.get_unchecked(container, &object.name), shard, stop).await {
-            Err(error) if error.kind() == Kind::Damage => error,
-            other => return other,
-        };
-        for _ in 0..LOOKS {
-            progress.report(Event::Warning(&format!("{first}; reading it again")));
-            let folder = self.folder_of(record);
-            files::blocking(move || files::remove(&folder)).await?;
-            match self.read(store.get(container, &object.name, None), shard, stop).await {
-                Err(error) if error.kind() == Kind::Damage => {}
-                other => return other,
+        looks::until_whole(progress, |look| async move {
+            if look == Look::Again {
+                let folder = self.folder_of(record);
+                files::blocking(move || files::remove(&folder)).await?;
             }
-        }
-        Err(first)
+            self.read(look.open(store, container, &object.name), shard, stop).await
+        })
+        .await
     }
 
     fn folder_of(&self, record: &ShardRecord) -> PathBuf {
@@ -298,29 +289,5 @@ fn allowed(bytes: u64, limit: Option<u64>) -> Result<(), Error> {
                 format!("{bytes} bytes of the night would lie in the spool, more than --spool-size, {limit} bytes");
             Err(Error::new(Kind::Failed, message).hint("give a larger --spool-size, or none"))
         }
-    }
-}
-
-/// Whether there is room for `needed` bytes where `path` lies, once `dropped` bytes are gone from there.
-fn room(path: &Path, needed: u64, dropped: u64, hint: &str) -> Result<(), Error> {
-    let free = free_bytes(path)?.saturating_add(dropped);
-    if free >= needed {
-        return Ok(());
-    }
-    let path = path.display();
-    Err(Error::new(Kind::Failed, format!("{path} has room for {free} bytes, and the night needs {needed}")).hint(hint))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_disk_that_is_too_small_is_named_with_what_helps_here() {
-        let folder = tempfile::tempdir().unwrap();
-        room(folder.path(), 1, 0, DROP_FIRST).unwrap();
-        let error = room(folder.path(), u64::MAX, 0, "lower --jobs").unwrap_err();
-        assert!(error.to_string().starts_with(&format!("{} has room for ", folder.path().display())), "{error}");
-        assert_eq!(error.hint_text(), Some("lower --jobs"));
     }
 }

@@ -47,7 +47,7 @@ impl Selection {
         wanted: &[String],
         new_database: Option<&str>,
     ) -> Result<Selection, Error> {
-        let Loaded { document: manifest, sha256: manifest_sha256 } = manifest;
+        let Loaded { document: manifest, sha256: manifest_sha256, .. } = manifest;
         for name in &manifest.databases {
             check_name(&manifest.container, "database", name)?;
         }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use tempfile::TempDir;
 
-use crate::{Error, Interrupt};
+use crate::{Error, Interrupt, Kind};
 pub(crate) use room::Full;
 use room::{Allotment, Room};
 
@@ -221,6 +221,20 @@ pub(crate) fn free_bytes(path: &Path) -> Result<u64, Error> {
     Ok(told.f_bavail.saturating_mul(told.f_frsize))
 }
 
+/// Whether there is room for `needed` bytes where `path` lies, once `dropped` bytes are gone from there.
+///
+/// # Errors
+///
+/// When there is not; `hint` says what helps.
+pub(crate) fn room(path: &Path, needed: u64, dropped: u64, hint: &str) -> Result<(), Error> {
+    let free = free_bytes(path)?.saturating_add(dropped);
+    if free >= needed {
+        return Ok(());
+    }
+    let message = format!("{} has room for {free} bytes, and {needed} are needed", path.display());
+    Err(Error::new(Kind::Failed, message).hint(hint))
+}
+
 /// Removes the folders of runs that were killed: those that nobody holds locked. What cannot be removed is left for the
 /// next sweep.
 pub(crate) fn sweep(spool: &Path) {
@@ -247,4 +261,18 @@ pub(crate) fn sweep(spool: &Path) {
 fn is_ours(path: &Path) -> bool {
     let user = rustix::process::geteuid().as_raw();
     path.symlink_metadata().is_ok_and(|found| found.uid() == user && found.is_dir())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_disk_that_is_too_small_is_named_with_what_helps_here() {
+        let folder = tempfile::tempdir().unwrap();
+        room(folder.path(), 1, 0, "free space there").unwrap();
+        let error = room(folder.path(), u64::MAX, 0, "lower --jobs").unwrap_err();
+        assert!(error.to_string().starts_with(&format!("{} has room for ", folder.path().display())), "{error}");
+        assert_eq!(error.hint_text(), Some("lower --jobs"));
+    }
 }
