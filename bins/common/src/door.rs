@@ -94,6 +94,8 @@ pub struct Report {
     metrics: Vec<Metric>,
     /// How the program ends if something failed.
     failed: Code,
+    /// Whether stdout carries the data itself, so that the summary is talk.
+    is_talk: bool,
 }
 
 impl Report {
@@ -106,13 +108,26 @@ impl Report {
     pub fn new(outcome: &impl Serialize, summary: String, failures: &[String]) -> Result<Report, Failure> {
         let json = to_raw_value(outcome)
             .map_err(|error| Failure::failed(format!("cannot write the outcome as JSON: {error}")))?;
-        Ok(Report { json, summary, failures: failures.to_vec(), metrics: Vec::new(), failed: Code::SomeFailed })
+        Ok(Report {
+            json,
+            summary,
+            failures: failures.to_vec(),
+            metrics: Vec::new(),
+            failed: Code::SomeFailed,
+            is_talk: false,
+        })
     }
 
     /// The same with what the job has measured, for `--metrics`.
     #[must_use]
     pub fn measured(self, metrics: Vec<Metric>) -> Report {
         Report { metrics, ..self }
+    }
+
+    /// The same of a job that wrote its data to stdout itself.
+    #[must_use]
+    pub fn beside_data(self) -> Report {
+        Report { is_talk: true, ..self }
     }
 
     /// The same of a job that verifies: what failed is damage that was found.
@@ -227,6 +242,7 @@ fn work<D: Door>(
     let result = result.and_then(|report| {
         match (general.json, general.quiet) {
             (true, _) => output::data(report.json.get())?,
+            (false, _) if report.is_talk => tracing::info!("{}", report.summary),
             (false, false) => output::data(&report.summary)?,
             (false, true) => {}
         }

@@ -28,4 +28,5 @@ pub use exit::{Code, Failure};
 pub use options::{
     Archive, Cache, Common, General, Influxd, LogFormat, Mode, Pages, Prove, Reading, Source, Target, Telling, Verify,
 };
+pub use output::stream;
 pub use values::{ArchiveUrl, Secret, ValueError, duration};

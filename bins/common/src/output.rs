@@ -19,6 +19,12 @@ pub(crate) fn data(text: &str) -> Result<(), Failure> {
     }
 }
 
+/// Stdout for a job whose outcome is data itself, piece by piece. The job knows what a closed pipe means to it.
+#[must_use]
+pub fn stream() -> Box<dyn Write + Send> {
+    Box::new(io::stdout())
+}
+
 /// Says on stderr what went wrong and what to do.
 pub(crate) fn failure(failure: &Failure) {
     let mut text = format!("error: {}\n", failure.message);
