@@ -31,6 +31,11 @@ pub(super) struct Seal {
 }
 
 impl Seal {
+    /// None: there are dumps, and nobody says that there is a backup.
+    pub(super) fn of_dumps_alone() -> Seal {
+        Seal { info: None, manifest: None, fault: None, lost: None }
+    }
+
     /// As it was read, or why it could not be.
     pub(super) fn new(info: ObjectInfo, read: Result<Loaded<BackupManifest>, Error>) -> Seal {
         match read {

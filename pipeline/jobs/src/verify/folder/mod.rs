@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use archive::{BackupManifest, read};
 use chrono::{DateTime, Utc};
-use store::{Folder, Store};
+use store::{Folder, Store, StoreExt};
 
 use super::ground::Ground;
 use super::night::{Looked, Seal};
@@ -74,7 +74,9 @@ async fn look(config: Config, path: &Path, now: DateTime<Utc>, progress: Arc<dyn
 impl Run {
     /// A night of ours in a folder of that store.
     async fn local(&self, store: &Arc<dyn Store>, folder: &str) -> Result<super::Verified, Error> {
-        let info = store.head(folder, SEAL).await?;
+        let Some(info) = store.find(folder, SEAL).await? else {
+            return self.under(&Ground::folder(store, folder, folder), &Seal::of_dumps_alone()).await;
+        };
         let (night, seal) = match read::<BackupManifest>(store.as_ref(), folder, SEAL).await {
             Ok(loaded) => (loaded.document.container.clone(), Seal::new(info, Ok(loaded))),
             Err(error) => {
@@ -85,10 +87,14 @@ impl Run {
                 (folder.to_owned(), Seal::new(info, Err(error)))
             }
         };
-        match self.look(&Ground::folder(store, folder, &night), &seal).await? {
+        self.under(&Ground::folder(store, folder, &night), &seal).await
+    }
+
+    async fn under(&self, ground: &Ground, seal: &Seal) -> Result<super::Verified, Error> {
+        match self.look(ground, seal).await? {
             Looked::At(verified) => Ok(*verified),
             Looked::Nothing | Looked::Replaced => {
-                Err(Error::new(Kind::Failed, format!("{folder} was replaced while it was verified"))
+                Err(Error::new(Kind::Failed, format!("{} was replaced while it was verified", ground.shown()))
                     .hint("run the same command again"))
             }
         }
@@ -106,13 +112,13 @@ fn find(path: &Path) -> Result<Found, Error> {
         return Err(Error::new(Kind::Usage, format!("{} is no folder", path.display()))
             .hint("give the folder in which the files of the backup lie"));
     }
-    if path.join(SEAL).is_file() {
+    if is_night(&path) {
         return Ok(Found::Night(path));
     }
     let below = folders(&path).map_err(|error| unreadable(&error))?;
-    let mut nights: Vec<&PathBuf> = below.iter().filter(|folder| folder.join(SEAL).is_file()).collect();
+    let mut nights: Vec<&PathBuf> = below.iter().filter(|folder| is_night(folder)).collect();
     // An archive of files has its nights one deeper: the container, and in it the folder of the same name.
-    let is_container = |folder: &PathBuf| folder.file_name().is_some_and(|name| folder.join(name).join(SEAL).is_file());
+    let is_container = |folder: &PathBuf| folder.file_name().is_some_and(|name| is_night(&folder.join(name)));
     if nights.len() > 1 || below.iter().any(is_container) {
         let message = format!("{} holds several nights, or may", path.display());
         return Err(Error::new(Kind::Usage, message).hint(format!(
@@ -133,6 +139,16 @@ fn find(path: &Path) -> Result<Found, Error> {
         }
     }
     Err(nothing(&path))
+}
+
+/// Whether there is a seal of ours: that of a backup, or those of dumps where there are no shards that would want one.
+fn is_night(folder: &Path) -> bool {
+    let is_seal = |name: &str| name.starts_with("dump.") && name.ends_with(".json");
+    let has_dumps = || {
+        let entries = fs::read_dir(folder.join("manifests")).into_iter().flatten().flatten();
+        entries.into_iter().any(|entry| entry.file_name().to_str().is_some_and(is_seal))
+    };
+    folder.join(SEAL).is_file() || !folder.join("shards").exists() && has_dumps()
 }
 
 fn folders(path: &Path) -> io::Result<Vec<PathBuf>> {
