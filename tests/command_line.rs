@@ -119,6 +119,7 @@ impl World {
             Some("restore") => env!("CARGO_BIN_EXE_nightshard-restore"),
             Some("dump") => env!("CARGO_BIN_EXE_nightshard-dump"),
             Some("verify") => env!("CARGO_BIN_EXE_nightshard-verify"),
+            Some("fetch") => env!("CARGO_BIN_EXE_nightshard-fetch"),
             Some("list") => env!("CARGO_BIN_EXE_nightshard-list"),
             other => panic!("{other:?} is no program: {line}"),
         };

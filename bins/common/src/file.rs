@@ -1,7 +1,7 @@
 //! The configuration file: TOML whose keys are the names of the options, with `_` for `-`.
 //!
 //! What all programs share stands at the top; what one program alone understands, or shall see otherwise than the
-//! rest, stands in its table: `[backup]`, `[restore]`, `[dump]`, `[verify]`. What is run when a program has ended may stand in
+//! rest, stands in its table: `[backup]`, `[restore]`, `[dump]` and so on. What is run when a program has ended may stand in
 //! `[hooks]`, for all of them.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,7 +18,7 @@ use crate::exit::Failure;
 pub(crate) const DEFAULT: &str = "/etc/nightshard/nightshard.toml";
 
 /// The programs, whose names are those of the tables.
-const PROGRAMS: [&str; 5] = ["backup", "dump", "list", "restore", "verify"];
+const PROGRAMS: [&str; 6] = ["backup", "dump", "fetch", "list", "restore", "verify"];
 
 /// The table whose keys might as well stand at the top, and these keys.
 const HOOKS: (&str, [&str; 2]) = ("hooks", ["on_success", "on_failure"]);

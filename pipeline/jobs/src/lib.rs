@@ -7,9 +7,11 @@
 pub mod backup;
 mod batches;
 mod blocking;
+mod choice;
 mod clocks;
 pub mod dump;
 mod error;
+pub mod fetch;
 mod glob;
 mod identity;
 mod inspect;

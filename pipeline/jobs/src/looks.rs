@@ -21,12 +21,7 @@ pub(crate) enum Look {
 
 impl Look {
     /// Opens the object.
-    pub(crate) async fn open(
-        self,
-        store: &dyn Store,
-        container: &str,
-        name: &str,
-    ) -> Result<Download, store::Error> {
+    pub(crate) async fn open(self, store: &dyn Store, container: &str, name: &str) -> Result<Download, store::Error> {
         match self {
             Look::First => store.get_unchecked(container, name).await,
             Look::Again => store.get(container, name, None).await,

@@ -25,7 +25,7 @@ use store::Store;
 
 use self::cache::{Cache, Kept};
 use crate::blocking::joined;
-use crate::{Error, Interrupt, Kind};
+use crate::{Error, Interrupt, Kind, choice};
 
 /// What is to be listed.
 #[derive(Debug, Clone)]
@@ -80,24 +80,9 @@ async fn list(config: Config, now: DateTime<Utc>, store: &Arc<dyn Store>) -> Res
     let Config { calendar, dates, matching, parallel, .. } = &config;
     let detailed = config.detailed;
     let cache = config.cache.as_deref().map(|folder| Arc::new(Cache::of(folder, &store.location())));
-    let mut wanted = archive::nights(store.as_ref(), &calendar.pattern).await?;
-    // Those of several days have any label, unless one is asked for; a single one is that night alone.
-    match dates {
-        None => {}
-        Some(Dates::One(date)) => {
-            let asked = calendar.night(*date, now)?.container;
-            wanted.retain(|(_, container)| *container == asked);
-        }
-        Some(Dates::Days { from, to } | Dates::Month { from, to }) => {
-            wanted.retain(|(day, _)| (from..=to).contains(&day));
-        }
-    }
-    if let Some(matching) = matching {
-        wanted.retain(|(_, container)| matching.is_match(container));
-    }
-    if let Some(cache) =
-        cache.as_ref().filter(|_| dates.is_none() && matching.is_none() && calendar.pattern.label().is_none())
-    {
+    let wanted = choice::nights(store.as_ref(), calendar, *dates, matching.as_ref(), now).await?;
+    let is_all = dates.is_none() && matching.is_none() && calendar.pattern.label().is_none();
+    if let Some(cache) = cache.as_ref().filter(|_| is_all) {
         cache.forget_others(wanted.iter().map(|(_, container)| container.as_str()));
     }
     // Each in a task of its own: what takes the time is to understand the seals.
@@ -119,12 +104,7 @@ async fn list(config: Config, now: DateTime<Utc>, store: &Arc<dyn Store>) -> Res
         }
     }
     if nights.is_empty() && failures.is_empty() {
-        let what = match (dates, matching) {
-            (None, None) => String::new(),
-            (_, Some(matching)) => format!(" like {matching}"),
-            (Some(dates), None) => format!(" {dates}"),
-        };
-        return Err(Error::new(Kind::Missing, format!("there is no night{what} in {}", store.location())).hint(
+        return Err(choice::none(store.as_ref(), *dates, matching.as_ref()).hint(
             "is --container the pattern that the backups have? without a date and --match all nights are listed",
         ));
     }

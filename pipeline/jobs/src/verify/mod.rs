@@ -30,6 +30,7 @@ use tokio::sync::OnceCell;
 
 use crate::{Error, Interrupt, Kind, Place, Progress, Spool, clocks};
 pub use folder::folder;
+pub(crate) use outcome::told;
 pub use outcome::{Outcome, Verified};
 
 /// What is to be verified, and how.

@@ -13,7 +13,7 @@ use crate::Metric;
 const TOLD: usize = 5;
 
 /// Names for a person, who is not told all where there are many.
-pub(super) fn told(names: &[String]) -> String {
+pub(crate) fn told(names: &[String]) -> String {
     let shown = names.get(..TOLD).unwrap_or(names).join(", ");
     match names.len().saturating_sub(TOLD) {
         0 => shown,
