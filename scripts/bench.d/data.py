@@ -76,6 +76,21 @@ def write_day(influx, database):
             pass
 
 
+def write_june_first(influx, database, hosts):
+    """2016-06-01 of so many hosts, every second: 11 MB of JSON for each."""
+    influx.query(f'CREATE DATABASE {database} WITH SHARD DURATION 1d NAME "default"')
+    begin = int(datetime.datetime(2016, 6, 1, tzinfo=datetime.timezone.utc).timestamp()) * SECOND
+    random.seed(6)
+    for first in range(0, 86_400, BATCH):
+        lines = (
+            f"Aggregated_metrics,host=host{host} load={random.gauss(2, 0.5):.4f},idle={random.uniform(50, 100):.2f},"
+            f"temperature={random.gauss(40, 5):.1f},checks={random.randrange(1000)}i {begin + second * SECOND}"
+            for second in range(first, min(first + BATCH, 86_400))
+            for host in range(hosts)
+        )
+        influx.write(database, "\n".join(lines).encode())
+
+
 def write_many_series(influx, database, count):
     """So many series with one record each, all at one time stamp."""
     influx.query(f'CREATE DATABASE {database} WITH SHARD DURATION 1d NAME "default"')

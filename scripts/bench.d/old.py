@@ -62,6 +62,14 @@ def ask_every_shard(influx, database):
             raise RuntimeError(f"the shard of {start} does not answer")
 
 
+def download_month(month, folder):
+    """The dumps of a month, a container after the other, each with ten threads."""
+    measured = Measured()
+    loop = 'for i in $(swift list | grep "$0"); do swift download "$i" -p "$i/influxdb/" -D "$1"; done'
+    measured.run(["bash", "-euc", loop, month, str(folder)])
+    return measured
+
+
 PAGE = 1000
 
 
