@@ -12,29 +12,32 @@ use regex::Regex;
 #[derive(Debug, Parser)]
 #[command(name = "nightshard-fetch", version)]
 struct Fetch {
-    /// The backups: shards, metastore and their seal [default: backups and dumps, whatever there is]
+    /// The backups alone [default: backups and dumps]
+    ///
+    /// Shards, metastore and their seal.
     #[arg(long, conflicts_with_all = ["flat", "stdout"])]
     shards: bool,
     /// The dumps and their seals
     #[arg(long)]
     dumps: bool,
-    /// Dumps of these measurements only, with * and ? for any text and character; may be given several times
+    /// Dumps of this measurement only, with * and ?; repeat it for several
     #[arg(long, value_name = "NAME")]
     measurement: Vec<String>,
-    /// The night: today, yesterday, night or YYYY-MM-DD, YYYY-MM-DDTHH with hourly containers; or several: YYYY-MM or FROM..TO
-    /// [default: yesterday, or all that --match]
+    /// YYYY-MM-DD, YYYY-MM, FROM..TO [default: yesterday, or all that --match]
+    ///
+    /// Also today, yesterday, night, and YYYY-MM-DDTHH with hourly containers.
     #[arg(long, value_name = "DATE")]
     date: Option<Dates>,
-    /// Only nights whose container's name matches, anywhere in it
+    /// Nights whose container's name matches, anywhere in it
     #[arg(id = "match", long, value_name = "REGEX")]
     matching: Option<Regex>,
-    /// Folder in which each night gets a folder of its own, as with swift download
+    /// Folder in which each night gets a folder, as with swift download
     #[arg(long, value_name = "DIR", default_value = ".", conflicts_with_all = ["flat", "stdout"])]
     output: PathBuf,
     /// Folder for the dumps of all nights together, without their seals
     #[arg(long, value_name = "DIR", conflicts_with = "stdout")]
     flat: Option<PathBuf>,
-    /// Write the dumps to stdout, one after the other by day and name, decompressed
+    /// Write the dumps to stdout, by day and name, decompressed
     #[arg(long, conflicts_with_all = ["json", "force", "dry_run"])]
     stdout: bool,
     /// Replace files that are other ones than those of the archive
@@ -107,7 +110,7 @@ impl Door for Fetch {
             parallel: self.jobs.into(),
             interrupt: context.interrupt.clone(),
         };
-        let connecting = self.common.archive.connect(&context.environment);
+        let connecting = self.common.archive.connect(&context);
         let archive = context.interrupt.unless(connecting).await?;
         let outcome = fetch::run(config, context.now(), archive.store, common::stream(), context.progress).await?;
         let report = Report::new(&outcome, outcome.summary(), &outcome.failures)?.measured(outcome.metrics());
