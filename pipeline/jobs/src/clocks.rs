@@ -21,9 +21,9 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What another clock says, in the place of ours.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Clock {
-    whose: String,
-    says: DateTime<Utc>,
+pub(crate) struct Clock {
+    pub(crate) whose: String,
+    pub(crate) says: DateTime<Utc>,
 }
 
 /// Asks for the time, and says what a person should know of the answers; nothing where all clocks agree.
@@ -32,11 +32,25 @@ struct Clock {
 pub(crate) async fn look(
     calendar: &Calendar,
     dates: Dates,
-    (now, begun): (DateTime<Utc>, Instant),
+    clocks: (DateTime<Utc>, Instant),
     store: Option<&dyn Store>,
     influx: Option<&Influx>,
     progress: &dyn Progress,
 ) -> Vec<String> {
+    let (ours, others) = ask(clocks, store, influx).await;
+    let told = compare(calendar, dates, ours, &others);
+    for line in &told {
+        progress.report(Event::Warning(line));
+    }
+    told
+}
+
+/// Asks for the time. Gives ours, and what those say who answer.
+pub(crate) async fn ask(
+    (now, begun): (DateTime<Utc>, Instant),
+    store: Option<&dyn Store>,
+    influx: Option<&Influx>,
+) -> (DateTime<Utc>, Vec<Clock>) {
     let ours = || now + TimeDelta::from_std(begun.elapsed()).unwrap_or_default();
     // A clock is known by how far it is from ours at the moment of its answer.
     let of_store = async {
@@ -50,15 +64,11 @@ pub(crate) async fn look(
     let (of_store, of_influx) = tokio::join!(of_store, of_influx);
     let now = ours();
     let others = of_store.into_iter().chain(of_influx).map(|(whose, ahead)| Clock { whose, says: now + ahead });
-    let told = compare(calendar, dates, now, &others.collect::<Vec<_>>());
-    for line in &told {
-        progress.report(Event::Warning(line));
-    }
-    told
+    (now, others.collect())
 }
 
 /// What is to be said of the clocks: how far they differ, and what depends on ours.
-fn compare(calendar: &Calendar, dates: Dates, ours: DateTime<Utc>, others: &[Clock]) -> Vec<String> {
+pub(crate) fn compare(calendar: &Calendar, dates: Dates, ours: DateTime<Utc>, others: &[Clock]) -> Vec<String> {
     let all = || others.iter().map(|clock| clock.says).chain([ours]);
     let apart = all().max().zip(all().min()).map_or(TimeDelta::zero(), |(last, first)| last - first);
     if apart <= TOLERANCE {
@@ -92,7 +102,7 @@ fn decided(calendar: &Calendar, dates: Dates, ours: DateTime<Utc>, others: &[Clo
 }
 
 /// A span of time as people say it: `3h 0m 12s`.
-fn duration(span: TimeDelta) -> String {
+pub(crate) fn duration(span: TimeDelta) -> String {
     let (hours, minutes, seconds) = (span.num_hours(), span.num_minutes() % 60, span.num_seconds() % 60);
     match (hours, minutes) {
         (0, 0) => format!("{seconds}s"),

@@ -61,6 +61,18 @@ impl Lock {
         Lock::hold(File::open(directory), directory, File::try_lock)
     }
 
+    /// Whether locks can be taken in a folder; leaves nothing behind.
+    ///
+    /// # Errors
+    ///
+    /// When files cannot be made there, or not be locked.
+    pub fn probe(folder: &Path) -> Result<(), Error> {
+        std::fs::create_dir_all(folder).map_err(|error| Error::io(format!("create {}", folder.display()), &error))?;
+        let made = tempfile::Builder::new().prefix("nightshard-check-").suffix(".lock").tempfile_in(folder);
+        let file = made.map_err(|error| Error::io(format!("make a lock in {}", folder.display()), &error))?;
+        Lock::hold(file.reopen(), file.path(), File::try_lock).map(drop)
+    }
+
     fn hold(
         file: std::io::Result<File>,
         path: &Path,

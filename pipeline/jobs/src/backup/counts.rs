@@ -44,7 +44,7 @@ impl Counts {
 
 /// How many bytes each shard of these databases may need: its files, and what its cache takes, which is more than the
 /// file that is made of it.
-pub(super) async fn sizes(influx: &Influx, databases: &[String]) -> Result<BTreeMap<u64, u64>, Error> {
+pub(crate) async fn sizes(influx: &Influx, databases: &[String]) -> Result<BTreeMap<u64, u64>, Error> {
     let cached = influx.cached_bytes().await?;
     let shards = influx.shard_statistics().await?.into_iter();
     let wanted = shards.filter(|(_, shard)| databases.contains(&shard.database));

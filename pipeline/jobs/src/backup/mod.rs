@@ -9,10 +9,10 @@
 
 mod claim;
 mod collect;
-mod counts;
+pub(crate) mod counts;
 mod held;
 mod marker;
-mod preflight;
+pub(crate) mod preflight;
 mod replace;
 mod shard;
 mod snapshot;
@@ -227,7 +227,7 @@ pub async fn run(
         Preflight::Go(found) => found,
     };
     let spool = Spool::open(&config.place.spool)?.limited(config.place.spool_size);
-    preflight::space(&spool, &preflight, &config)?;
+    preflight::space(&spool, preflight.sizes(), config.parallel, config.place.spool_size)?;
 
     // 3. From here on something changes: the container, and in it the marker of this run.
     store.create_container(&night.container).await?;

@@ -14,7 +14,7 @@ use super::{Config, counts, marker, replace};
 use crate::{Error, Kind, Spool, identity};
 
 /// A token that cannot be renewed must last for the longest night that is to be expected.
-const TOKEN_LIFETIME: TimeDelta = TimeDelta::hours(6);
+pub(crate) const TOKEN_LIFETIME: TimeDelta = TimeDelta::hours(6);
 
 /// Room in the spool beyond the shards in flight, in bytes.
 const SPARE_BYTES: u64 = 64 << 20;
@@ -165,15 +165,20 @@ fn already(config: &Config, wanted: &Wanted, sealed: Box<Loaded<BackupManifest>>
     Ok(Preflight::Sealed(sealed))
 }
 
+impl Found {
+    /// How many bytes each shard may need.
+    pub(super) fn sizes(&self) -> Vec<u64> {
+        self.sizes.values().copied().collect()
+    }
+}
+
 /// Whether the spool can take the largest shards that may travel at once.
-pub(super) fn space(spool: &Spool, found: &Found, config: &Config) -> Result<(), Error> {
-    let parallel = config.parallel;
-    let mut sizes: Vec<u64> = found.sizes.values().copied().collect();
+pub(crate) fn space(spool: &Spool, mut sizes: Vec<u64>, parallel: usize, limit: Option<u64>) -> Result<(), Error> {
     sizes.sort_unstable_by(|a, b| b.cmp(a));
     // A tenth more: writes go on, and the tar has headers.
     let in_flight: u64 = sizes.iter().take(parallel).map(|bytes| bytes + bytes / 10).sum();
     // They wait for each other where they may not take so much.
-    let in_flight = in_flight.min(config.place.spool_size.unwrap_or(u64::MAX));
+    let in_flight = in_flight.min(limit.unwrap_or(u64::MAX));
     let (needed, free) = (in_flight + SPARE_BYTES, spool.free_bytes()?);
     if free < needed {
         return Err(Error::new(
