@@ -116,6 +116,7 @@ impl World {
         }
         let program = match words.next() {
             Some("backup") => env!("CARGO_BIN_EXE_nightshard-backup"),
+            Some("check") => env!("CARGO_BIN_EXE_nightshard-check"),
             Some("restore") => env!("CARGO_BIN_EXE_nightshard-restore"),
             Some("dump") => env!("CARGO_BIN_EXE_nightshard-dump"),
             Some("verify") => env!("CARGO_BIN_EXE_nightshard-verify"),

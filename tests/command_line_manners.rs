@@ -14,6 +14,7 @@ use test_support::{Fault, FaultProxy, Influxd, temp_dir};
 
 const PROGRAMS: [(&str, &str); 6] = [
     ("backup", env!("CARGO_BIN_EXE_nightshard-backup")),
+    ("check", env!("CARGO_BIN_EXE_nightshard-check")),
     ("restore", env!("CARGO_BIN_EXE_nightshard-restore")),
     ("dump", env!("CARGO_BIN_EXE_nightshard-dump")),
     ("verify", env!("CARGO_BIN_EXE_nightshard-verify")),

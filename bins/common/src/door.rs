@@ -19,7 +19,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::environment::Environment;
 use crate::exit::{Code, Failure};
-use crate::layers::{self, Parsed, Run};
+use crate::layers::{self, Origin, Parsed, Run};
 use crate::log::Audience;
 use crate::options::{Common, Telling};
 use crate::telling::{self, Ending};
@@ -60,6 +60,8 @@ pub struct Context {
     pub place: Place,
     /// The environment it was started in.
     pub environment: Environment,
+    /// What its command line says that other programs understand too, as variables for them.
+    pub given: Vec<(String, String)>,
     /// Who listens to the job.
     pub progress: Arc<dyn Progress>,
     /// Bytes that have travelled to the archive and from it, counted where somebody watches.
@@ -176,7 +178,7 @@ fn start<D: Door>(command: &Command, arguments: &[OsString], environment: Enviro
     }
     let end = match door.common().general.print_config {
         true => print(&door, layers::table(command.get_name()), &run, &environment),
-        false => work(door, command, environment, &audience, travelled),
+        false => work(door, command, (environment, given(&run)), &audience, travelled),
     };
     audience.end();
     match end {
@@ -206,10 +208,18 @@ fn print<D: Door>(door: &D, table: &str, run: &Run, environment: &Environment) -
     failure.map_or(Ok(Code::Done), Err)
 }
 
+/// The flags that all programs share, and the configuration file, as variables.
+fn given(run: &Run) -> Vec<(String, String)> {
+    let flags = run.settings.iter().filter(|setting| setting.shared && setting.origin == Origin::Flag);
+    let flags = flags.filter_map(|flag| Some((layers::variable(&flag.key), flag.values.first()?.clone())));
+    let file = run.file.iter().map(|file| ("NIGHTSHARD_CONFIG".to_owned(), file.display().to_string()));
+    flags.chain(file).collect()
+}
+
 fn work<D: Door>(
     door: D,
     command: &Command,
-    environment: Environment,
+    (environment, given): (Environment, Vec<(String, String)>),
     audience: &Audience,
     travelled: Arc<AtomicU64>,
 ) -> Result<Code, Failure> {
@@ -230,6 +240,7 @@ fn work<D: Door>(
             spool_size: general.spool_size,
         },
         environment,
+        given,
         progress: audience.progress(),
         travelled,
         is_watched: audience.is_watching(),

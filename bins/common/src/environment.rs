@@ -23,6 +23,13 @@ impl Environment {
         self.0.get(name).map(String::as_str).filter(|value| !value.is_empty())
     }
 
+    /// The same environment with other values for some variables.
+    pub(crate) fn with(&self, variables: &[(String, String)]) -> Environment {
+        let mut all = self.0.clone();
+        all.extend(variables.iter().cloned());
+        Environment(all)
+    }
+
     /// The first of several variables that is set, with its name.
     pub(crate) fn first<'n>(&self, names: &[&'n str]) -> Option<(&'n str, &str)> {
         names.iter().find_map(|name| Some((*name, self.get(name)?)))

@@ -116,6 +116,25 @@ impl From<jobs::Error> for Failure {
     }
 }
 
+/// For a job that goes on although the door could not prepare everything for it.
+impl From<Failure> for jobs::Error {
+    fn from(failure: Failure) -> jobs::Error {
+        let kind = match failure.code {
+            Code::Usage => jobs::Kind::Usage,
+            Code::Missing => jobs::Kind::Missing,
+            Code::Damage => jobs::Kind::Damage,
+            Code::Locked => jobs::Kind::Locked,
+            Code::Passing => jobs::Kind::Passing,
+            _ => jobs::Kind::Failed,
+        };
+        let error = jobs::Error::new(kind, failure.message);
+        match failure.hint {
+            Some(hint) => error.hint(hint),
+            None => error,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

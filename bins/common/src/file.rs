@@ -18,7 +18,7 @@ use crate::exit::Failure;
 pub(crate) const DEFAULT: &str = "/etc/nightshard/nightshard.toml";
 
 /// The programs, whose names are those of the tables.
-const PROGRAMS: [&str; 6] = ["backup", "dump", "fetch", "list", "restore", "verify"];
+pub(crate) const PROGRAMS: [&str; 7] = ["backup", "check", "dump", "fetch", "list", "restore", "verify"];
 
 /// The table whose keys might as well stand at the top, and these keys.
 const HOOKS: (&str, [&str; 2]) = ("hooks", ["on_success", "on_failure"]);
@@ -47,13 +47,13 @@ impl File {
     }
 
     /// Understands the text for one program. `shared` and `own` are the keys that may stand at the top, and those
-    /// of the program alone.
+    /// of the program alone; where nobody says which, its table may hold any.
     pub(crate) fn parse(
         path: PathBuf,
         text: &str,
         program: &str,
         shared: &BTreeSet<String>,
-        own: &BTreeSet<String>,
+        own: Option<&BTreeSet<String>>,
     ) -> Result<File, Failure> {
         let mut top: Table = text.parse().map_err(|error: toml::de::Error| {
             let line = error.span().map_or(0, |span| text[..span.start].lines().count().max(1));
@@ -96,7 +96,7 @@ impl File {
             }
         }
         if let Some(key) = top.keys().find(|key| !shared.contains(*key)) {
-            if own.contains(key) {
+            if own.is_some_and(|own| own.contains(key)) {
                 return Err(Failure::usage(
                     format!("the key {key} stands at the top of {}", path.display()),
                     format!("only what all programs share stands there; move it into the table [{program}]"),
@@ -112,7 +112,9 @@ impl File {
             Some(Value::Table(table)) => table,
             _ => Table::new(),
         };
-        if let Some(key) = table.keys().find(|key| !shared.contains(*key) && !own.contains(*key)) {
+        if let Some(own) = own
+            && let Some(key) = table.keys().find(|key| !shared.contains(*key) && !own.contains(*key))
+        {
             let known = &mut own.iter().chain(shared).map(String::as_str);
             return Err(unknown(key, &format!("in [{program}]"), known));
         }
@@ -171,7 +173,7 @@ mod tests {
     fn parse(text: &str) -> Result<File, Failure> {
         let keys = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>();
         let shared = keys(&["archive", "timezone", "on_success", "on_failure"]);
-        File::parse("t.toml".into(), text, "backup", &shared, &keys(&["database", "jobs"]))
+        File::parse("t.toml".into(), text, "backup", &shared, Some(&keys(&["database", "jobs"])))
     }
 
     #[test]

@@ -12,6 +12,7 @@ mod file;
 mod help;
 mod layers;
 mod log;
+mod neighbour;
 mod openstack;
 mod options;
 mod output;
@@ -25,8 +26,10 @@ pub use connect::Connected;
 pub use door::{Context, Door, Report, open};
 pub use environment::Environment;
 pub use exit::{Code, Failure};
+pub use neighbour::{Neighbour, neighbours};
 pub use options::{
     Archive, Cache, Common, General, Influxd, LogFormat, Mode, Pages, Prove, Reading, Source, Target, Telling, Verify,
 };
 pub use output::stream;
-pub use values::{ArchiveUrl, Secret, ValueError, duration};
+pub use time_zone::machine_time_zone;
+pub use values::{ArchiveUrl, Limit, Secret, ValueError, duration};

@@ -6,6 +6,12 @@ use crate::exit::Failure;
 const HINT: &str = "name the zone with --timezone, NIGHTSHARD_TIMEZONE or `timezone = …` in the configuration file, \
                     such as Europe/Berlin or UTC";
 
+/// The zone that timers and cron follow, if it is known.
+#[must_use]
+pub fn machine_time_zone(environment: &Environment) -> Option<chrono_tz::Tz> {
+    of_machine(environment).ok()?.0.parse().ok()
+}
+
 /// Name of the machine's zone and where it was found: `TZ`, which every program obeys, else `/etc/localtime` and its
 /// like, else UTC, which is what the C library takes when there is nothing.
 pub(crate) fn of_machine(environment: &Environment) -> Result<(String, String), Failure> {

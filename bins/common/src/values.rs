@@ -131,6 +131,24 @@ pub fn duration(text: &str) -> Result<Duration, ValueError> {
     }
 }
 
+/// The most that a span of time may be, such as `26h`, or `off` for no limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limit(pub Option<Duration>);
+
+impl FromStr for Limit {
+    type Err = ValueError;
+
+    fn from_str(text: &str) -> Result<Limit, ValueError> {
+        match text {
+            "off" => Ok(Limit(None)),
+            text => match humantime::parse_duration(text) {
+                Ok(duration) => Ok(Limit(Some(duration))),
+                Err(error) => refuse(error.to_string(), "give a number with a unit, such as 26h or 8days, or off"),
+            },
+        }
+    }
+}
+
 /// A time zone, such as `Europe/Berlin`.
 pub(crate) fn time_zone(text: &str) -> Result<Tz, ValueError> {
     match text.parse::<Tz>() {

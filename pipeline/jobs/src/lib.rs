@@ -7,6 +7,7 @@
 pub mod backup;
 mod batches;
 mod blocking;
+pub mod check;
 mod choice;
 mod clocks;
 pub mod dump;

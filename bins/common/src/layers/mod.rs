@@ -6,7 +6,7 @@
 //! as if they stood on the command line, so that every value, wherever it comes from, is checked by the same code.
 //! Switches without a value decide about one run, and exist on the command line only.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -85,6 +85,25 @@ pub(crate) struct Run {
 
 /// Reads the options of a program from all their places. `arguments` begins with the program's name.
 pub(crate) fn parse(command: &Command, arguments: &[OsString], environment: &Environment) -> Result<Parsed, Failure> {
+    read(command, arguments, environment, Table::Known)
+}
+
+/// Reads what several programs understand as the one sees it after which the command is named. What else stands in its
+/// table is its own matter.
+pub(crate) fn parse_for(command: &Command, environment: &Environment) -> Result<Parsed, Failure> {
+    read(command, &[command.get_name().into()], environment, Table::Foreign)
+}
+
+/// Whose table of the file is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Table {
+    /// The program's own: each of its keys must be known.
+    Known,
+    /// That of another program, which has keys of its own.
+    Foreign,
+}
+
+fn read(command: &Command, arguments: &[OsString], environment: &Environment, whose: Table) -> Result<Parsed, Failure> {
     let program = command.get_name().to_owned();
     // At first only the flags, none of which is required yet: the other places may still name it.
     let relaxed = command.clone().mut_args(|argument| argument.required(false));
@@ -97,9 +116,10 @@ pub(crate) fn parse(command: &Command, arguments: &[OsString], environment: &Env
 
     let mut warnings = Vec::new();
     let shared = keys(&Shared::augment_args(Command::new("shared")));
-    let own = keys(command).difference(&shared).cloned().collect();
+    let own: BTreeSet<String> = keys(command).difference(&shared).cloned().collect();
+    let own = (whose == Table::Known).then_some(&own);
     let file = match File::find(flags.get_one::<PathBuf>("config").map(PathBuf::as_path), environment)? {
-        Some((path, text)) => Some(File::parse(path, &text, table(&program), &shared, &own)?),
+        Some((path, text)) => Some(File::parse(path, &text, table(&program), &shared, own)?),
         None => None,
     };
     if let Some(file) = file.as_ref().filter(|file| file.tells_passwords_to_others()) {
@@ -182,7 +202,7 @@ pub(crate) fn read_secret(path: &Path) -> Result<String, Failure> {
     Ok(text.lines().next().unwrap_or_default().to_owned())
 }
 
-fn keys(command: &Command) -> std::collections::BTreeSet<String> {
+fn keys(command: &Command) -> BTreeSet<String> {
     let settings = command.get_arguments().filter(|argument| is_setting(argument));
     settings.map(|argument| argument.get_id().to_string()).collect()
 }
@@ -202,7 +222,7 @@ fn is_capability(id: &str) -> bool {
     matches!(id, "notify_url" | "ping_url")
 }
 
-fn variable(id: &str) -> String {
+pub(crate) fn variable(id: &str) -> String {
     format!("NIGHTSHARD_{}", id.to_uppercase())
 }
 
