@@ -11,7 +11,8 @@ use std::process::{Command, Output};
 use tempfile::TempDir;
 
 /// The doors, as the units name them, and as Cargo built them.
-const DOORS: [(&str, &str); 4] = [
+const DOORS: [(&str, &str); 5] = [
+    ("nightshard-check", env!("CARGO_BIN_EXE_nightshard-check")),
     ("nightshard-backup", env!("CARGO_BIN_EXE_nightshard-backup")),
     ("nightshard-restore", env!("CARGO_BIN_EXE_nightshard-restore")),
     ("nightshard-dump", env!("CARGO_BIN_EXE_nightshard-dump")),
@@ -39,7 +40,7 @@ fn copies() -> (TempDir, Vec<PathBuf>) {
         }
     }
     units.sort();
-    assert_eq!(units.len(), 9, "four services with a timer each, and the failure hook: {units:?}");
+    assert_eq!(units.len(), 11, "five services with a timer each, and the failure hook: {units:?}");
     (folder, units)
 }
 
@@ -162,8 +163,13 @@ fn timers_and_crontab_open_the_doors_at_the_same_times() {
         assert!(text.contains("\nPersistent=true\n"), "{name} would not be caught up after an outage");
         timers.push(format!("{name} {}", when.strip_suffix(":00").unwrap()));
     }
-    let times =
-        ["nightshard-backup 23:55", "nightshard-restore 00:15", "nightshard-dump 00:30", "nightshard-verify 04:00"];
+    let times = [
+        "nightshard-check 16:00",
+        "nightshard-backup 23:55",
+        "nightshard-restore 00:15",
+        "nightshard-dump 00:30",
+        "nightshard-verify 04:00",
+    ];
     assert_eq!(cron, times);
     assert_eq!(cron, timers);
 }
