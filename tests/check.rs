@@ -127,7 +127,10 @@ async fn all_is_well(place: Place, containers: impl AsyncFn(&Place) -> Vec<Strin
     succeed(verify).await;
 
     let (url, address) = (target.url(), target.snapshot_address());
-    let arguments = ["--target", &url, "--target-snapshot-addr", &address];
+    let file = place.path("nightshard.toml");
+    fs::write(&file, "[dump]\nmeasurement = [\"cpu\"]\n").unwrap();
+    let file = file.to_str().unwrap();
+    let arguments = ["--config", file, "--target", &url, "--target-snapshot-addr", &address];
     let before = containers(&place).await;
     let found = checked(check(&place, &source, &arguments)).await;
     assert_eq!((found.with("failed"), found.with("warning")), (vec![], vec![]), "{:#?}", found.checks);
@@ -443,7 +446,8 @@ async fn nights_that_are_old_or_unproven_or_damaged_are_told_of() {
 
     let container = succeed(place.backup(&source)).await["container"].as_str().unwrap().to_owned();
     let found = checked(check(&place, &source, &[])).await;
-    assert_eq!((found.code, found.with("warning")), (Some(0), vec!["nights.verification"]), "{:#?}", found.checks);
+    assert_eq!((found.code, found.with("warning")), (Some(0), vec!["schedule.dump", "nights.verification"]));
+    assert!(found.get("schedule.dump").message.contains("no measurement is configured"), "{:#?}", found.checks);
     let found = checked(check(&place, &source, &["--max-restore-age", "26h"])).await;
     found.assert_wrong(
         &["nights.restore"],

@@ -26,10 +26,12 @@ use futures_util::future::BoxFuture;
 
 pub use self::archive::Opened;
 use self::influx::Question;
+use crate::blocking::ended;
 use crate::{Error, Event, Interrupt, Kind, Place, Progress};
 pub use outcome::{Check, Outcome, Status};
 pub use programs::Program;
 pub use schedule::Schedule;
+use schedule::Wants;
 
 /// How old a proven restore may be where an intermediary is configured and nobody says otherwise.
 const RESTORE_AGE: Duration = Duration::from_secs(26 * 3600);
@@ -115,13 +117,17 @@ pub async fn run(
         snapshot: true,
         databases: databases.as_deref(),
     };
+    let named = asked.of("dump").is_none_or(|settings| !settings.values("measurement").is_empty());
+    let wants = Wants { restore: has_target, measurements: !named };
     let by_wire = asked.of("restore").and_then(|settings| settings.value("mode")).as_deref() == Some("online");
+    // In a task of its own: a folder on a disk whose server is gone blocks its thread.
+    let archive = tokio::spawn(archive);
     let at_once = async {
         Ok::<_, Error>(tokio::join!(
-            within(config.patience, "the archive", archive),
+            within(config.patience, "the archive", ended(archive)),
             influx::look(question, &source, config.patience),
             intermediary(config, has_target, by_wire, &source, &target),
-            schedule::look(config, has_target, now),
+            schedule::look(config, wants, now),
             machine::locks(config),
         ))
     };

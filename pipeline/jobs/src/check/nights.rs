@@ -10,8 +10,9 @@ use super::{Check, Config, Opened, within};
 use crate::list::{self, Night, State};
 use crate::{Error, Kind, clocks};
 
-/// How many days are looked through at least.
+/// How many days are looked through at least; where there is a night each hour, they have as many.
 const LOOKED_THROUGH: u64 = 14;
+const LOOKED_THROUGH_BY_THE_HOUR: u64 = 1;
 
 /// Nights read at once.
 const PARALLEL: usize = 16;
@@ -35,7 +36,8 @@ pub(super) async fn look(
     let skip = |ids: &[&str]| ids.iter().map(|id| Check::skipped(id, "the archive does not answer")).collect();
     let Some(opened) = opened else { return Seen { checks: skip(&IDS), ages: (None, None) } };
     let limits = [Some(config.max_age), restore_limit].into_iter().flatten();
-    let days = limits.map(|limit| limit.as_secs() / 86_400 + 2).chain([LOOKED_THROUGH]).max().unwrap_or_default();
+    let least = if config.calendar.pattern.is_hourly() { LOOKED_THROUGH_BY_THE_HOUR } else { LOOKED_THROUGH };
+    let days = limits.map(|limit| limit.as_secs() / 86_400 + 2).chain([least]).max().unwrap_or_default();
     let nights = match within(config.patience, "the archive", newest(config, opened, days, now)).await {
         Ok(nights) => nights,
         Err(error) => {

@@ -71,13 +71,13 @@ fn read(text: &str, by: &str, columns: Columns, now: DateTime<Utc>, mut zone: Tz
         }
         let Some((times, command)) = columns.split(line) else { continue };
         let next = next(&times, now, zone);
-        for program in programs(command) {
+        for (program, arguments) in programs(command) {
             let (next, trouble) = match &next {
                 _ if !is_ended => (None, Some(format!("the last line of {by} is ignored by cron: it has no end"))),
                 Ok(next) => (*next, None),
                 Err(reason) => (None, Some(format!("{by} has {times:?}, which cron does not understand: {reason}"))),
             };
-            entries.push(Entry { program, next, by: by.to_owned(), is_running: false, trouble });
+            entries.push(Entry { program, next, by: by.to_owned(), arguments, is_running: false, trouble });
         }
     }
     entries
@@ -109,14 +109,17 @@ impl Columns {
     }
 }
 
-/// The programs of ours that a command starts.
-fn programs(command: &str) -> Vec<String> {
-    let words = command.split(|c: char| c.is_whitespace() || ";&|()`\"'".contains(c));
-    let names = words.filter_map(|word| word.rsplit('/').next()?.strip_prefix("nightshard-"));
-    let mut names: Vec<String> = names.map(str::to_owned).collect();
-    names.sort();
-    names.dedup();
-    names
+/// The programs of ours that a command starts, with what it tells them.
+fn programs(command: &str) -> Vec<(String, String)> {
+    let mut found: Vec<(String, String)> = Vec::new();
+    for part in command.split([';', '&', '|', '(', ')', '`']) {
+        let mut words = part.split_whitespace().map(|word| word.trim_matches(['"', '\'']));
+        let name = words.find_map(|word| word.rsplit('/').next()?.strip_prefix("nightshard-"));
+        if let Some(name) = name.filter(|name| found.iter().all(|(other, _)| other != name)) {
+            found.push((name.to_owned(), words.collect::<Vec<_>>().join(" ")));
+        }
+    }
+    found
 }
 
 /// When a line is due next; never, if it is due when the machine starts.
@@ -198,6 +201,22 @@ mod tests {
             ["backup 2016-06-11T21:55:00Z", "dump 2016-06-11T23:55:00Z", "verify trouble"],
             "cron ignores a last line without its end"
         );
+    }
+
+    #[test]
+    fn what_a_line_tells_a_dump_is_known() {
+        let table = [
+            ("nightshard-dump --quiet --date yesterday", false),
+            ("nice -n 10 /opt/nightshard-dump --quiet --all", true),
+            ("sh -c 'nightshard-dump cpu memory'", true),
+            ("nightshard-restore --quiet && nightshard-dump", false),
+        ];
+        for (command, names) in table {
+            let line = format!("30 0 * * * {command}\n");
+            let found = read(&line, "t", Columns::User, at("2016-06-11T12:00:00Z"), chrono_tz::UTC);
+            let dump = found.iter().find(|entry| entry.program == "dump").unwrap();
+            assert_eq!(dump.names_measurements(), names, "{command}");
+        }
     }
 
     #[test]

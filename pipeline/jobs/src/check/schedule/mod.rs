@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use chrono::{DateTime, Utc};
 
-use super::{Check, Config, within};
+use super::{Check, Config, Status, within};
 use crate::clocks;
 
 /// Where timers and crontabs are looked for.
@@ -32,10 +32,20 @@ struct Entry {
     next: Option<DateTime<Utc>>,
     /// What starts it.
     by: String,
+    /// What follows the program's name on the line, where that is known.
+    arguments: String,
     /// Whether it runs at this moment.
     is_running: bool,
     /// Why it is not started after all.
     trouble: Option<String>,
+}
+
+impl Entry {
+    /// Whether a dump is told what to dump.
+    fn names_measurements(&self) -> bool {
+        let first = self.arguments.split_whitespace().next();
+        first.is_some_and(|word| !word.starts_with('-')) || self.arguments.contains("--all")
+    }
 }
 
 /// What was found.
@@ -46,8 +56,17 @@ pub(super) struct Found {
     pub(super) next_backup: Option<DateTime<Utc>>,
 }
 
+/// What the configuration leaves to whoever starts the programs.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Wants {
+    /// There is an intermediary, which is there to be restored onto.
+    pub(super) restore: bool,
+    /// No measurement is configured, so a dump must be told of them.
+    pub(super) measurements: bool,
+}
+
 /// Looks for what starts the programs.
-pub(super) async fn look(config: &Config, has_target: bool, now: DateTime<Utc>) -> Found {
+pub(super) async fn look(config: &Config, wants: Wants, now: DateTime<Utc>) -> Found {
     let names: Vec<&str> = config.programs.iter().map(|program| program.name).collect();
     let Some(schedule) = &config.schedule else {
         let check = Check::skipped("schedule.backup", "something else starts the programs (--no-schedule)");
@@ -68,10 +87,18 @@ pub(super) async fn look(config: &Config, has_target: bool, now: DateTime<Utc>) 
         let of_program: Vec<&Entry> = entries.iter().filter(|entry| entry.program == program).collect();
         let is_needed = match program {
             "backup" => Need::Must,
-            "restore" if has_target => Need::Should,
+            "restore" if wants.restore => Need::Should,
             _ => Need::May,
         };
-        check(program, &of_program, is_needed, now, zone)
+        let found = check(program, &of_program, is_needed, now, zone);
+        match of_program.iter().find(|entry| program == "dump" && wants.measurements && !entry.names_measurements()) {
+            Some(entry) if found.status == Status::Ok => Check::warning(
+                &found.id,
+                format!("{}; but no measurement is configured, nor named there", entry.by),
+                "name what is to be dumped: measurement = [...] under [dump] in the configuration file",
+            ),
+            _ => found,
+        }
     });
     let backups = entries.iter().filter(|entry| entry.program == "backup" && entry.trouble.is_none());
     Found { checks: checks.to_vec(), next_backup: backups.filter_map(|entry| entry.next).min() }

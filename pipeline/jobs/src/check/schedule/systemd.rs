@@ -8,13 +8,14 @@ use tokio::process::Command;
 
 use super::Entry;
 
-/// What is asked of each timer.
-const PROPERTIES: &str = "--property=Id,LoadState,ActiveState,SubState,NextElapseUSecRealtime";
+/// What is asked of each timer, and of the service behind it.
+const PROPERTIES: &str = "--property=Id,LoadState,ActiveState,SubState,NextElapseUSecRealtime,ExecStart";
 
 /// What timers of ours start; nothing where systemd does not run this machine.
 pub(super) async fn timers(systemctl: &Path, programs: &[&str]) -> Vec<Entry> {
     let mut command = Command::new(systemctl);
-    command.args(["show", PROPERTIES]).args(programs.iter().map(|name| format!("nightshard-{name}.timer")));
+    let units = |kind: &'static str| programs.iter().map(move |name| format!("nightshard-{name}.{kind}"));
+    command.args(["show", PROPERTIES]).args(units("timer")).args(units("service"));
     // Times are written for people, in the zone that the command is told.
     command.envs([("TZ", "UTC"), ("LC_ALL", "C")]).stdin(Stdio::null()).kill_on_drop(true);
     match command.output().await {
@@ -25,11 +26,30 @@ pub(super) async fn timers(systemctl: &Path, programs: &[&str]) -> Vec<Entry> {
 
 /// Reads blocks of `Name=value`, one for each timer.
 fn read(text: &str) -> Vec<Entry> {
-    text.split("\n\n").filter_map(timer).collect()
+    let mut timers: Vec<Entry> = text.split("\n\n").filter_map(timer).collect();
+    for (program, arguments) in text.split("\n\n").filter_map(service) {
+        for timer in timers.iter_mut().filter(|timer| timer.program == program) {
+            timer.arguments.clone_from(&arguments);
+        }
+    }
+    timers
+}
+
+/// The value of a property.
+fn property<'a>(block: &'a str, name: &str) -> Option<&'a str> {
+    block.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='))
+}
+
+/// A service's program and its arguments: `{ path=… ; argv[]=nightshard-dump --all ; … }`.
+fn service(block: &str) -> Option<(String, String)> {
+    let program = property(block, "Id")?.strip_prefix("nightshard-")?.strip_suffix(".service")?;
+    let (_, behind) = property(block, "ExecStart")?.split_once("argv[]=")?;
+    let (_, arguments) = behind.split(" ; ").next()?.split_once(' ')?;
+    Some((program.to_owned(), arguments.to_owned()))
 }
 
 fn timer(block: &str) -> Option<Entry> {
-    let property = |name: &str| block.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
+    let property = |name: &str| property(block, name);
     let unit = property("Id")?;
     let program = unit.strip_prefix("nightshard-")?.strip_suffix(".timer")?.to_owned();
     if property("LoadState") == Some("not-found") {
@@ -43,7 +63,7 @@ fn timer(block: &str) -> Option<Entry> {
         (Some("loaded"), _) => Some(format!("{unit} is installed, and not started: systemctl enable --now {unit}")),
         (state, _) => Some(format!("{unit} is {}: see systemctl status {unit}", state.unwrap_or("unknown"))),
     };
-    Some(Entry { program, next, by: unit.to_owned(), is_running, trouble })
+    Some(Entry { program, next, by: unit.to_owned(), arguments: String::new(), is_running, trouble })
 }
 
 /// `Sat 2016-06-11 21:55:00 UTC`; newer releases may write `@1465682100` as well.
@@ -98,6 +118,11 @@ mod tests {
         let text = [block("nightshard-backup.timer"), block("nightshard-dump.timer"), block("other.timer")].join("\n");
         let programs: Vec<String> = read(&text).into_iter().map(|entry| entry.program).collect();
         assert_eq!(programs, ["backup", "dump"]);
+        let service = "Id=nightshard-dump.service\nLoadState=loaded\nExecStart={ path=/usr/local/bin/nightshard-dump ; \
+                       argv[]=nightshard-dump --all --wait 6h ; ignore_errors=no ; pid=0 ; code=(null) ; status=0/0 }\n";
+        let arguments: Vec<String> =
+            read(&format!("{text}\n{service}")).into_iter().map(|entry| entry.arguments).collect();
+        assert_eq!(arguments, ["", "--all --wait 6h"]);
         assert!(read("").is_empty());
     }
 }
