@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant, SystemTime};
 
 use night::{Place, run, succeed};
@@ -349,6 +349,14 @@ async fn a_host_that_hangs_does_not_hang_the_check() {
     found.assert_wrong(&["archive.reachable"], "no answer from the archive within 2s", "--patience waits longer");
     assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
     assert_eq!(found.get("source.databases").status, "ok", "everything else was looked at");
+    // Who has seen enough need not wait.
+    let mut command = check(&place, &source, &["--patience", "10min"]);
+    command.env("ST_AUTH", format!("{}/auth/v1.0", proxy.url())).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let (before, mut child) = (proxy.connections(), command.spawn().unwrap());
+    proxy.await_connections(before + 1).await;
+    assert!(Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap().success());
+    let status = tokio::task::spawn_blocking(move || child.wait().unwrap()).await.unwrap();
+    assert_eq!(status.code(), Some(143));
 
     let proxy = FaultProxy::start(source.http_address()).await;
     proxy.set(Fault::StallAnswer(1));
