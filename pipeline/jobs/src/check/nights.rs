@@ -62,6 +62,7 @@ async fn newest(config: &Config, opened: &Opened, days: u64, now: DateTime<Utc>)
         detailed: false,
         matching: None,
         parallel: PARALLEL,
+        cache: None,
         interrupt: config.interrupt.clone(),
     };
     match list::run(listing, now, Arc::clone(&opened.store)).await {

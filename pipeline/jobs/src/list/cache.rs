@@ -138,7 +138,7 @@ mod tests {
             covered_until: DateTime::UNIX_EPOCH,
             open: false,
         };
-        Loaded { document, sha256: "aa".to_owned() }
+        Loaded { document, sha256: "aa".to_owned(), bytes: 7 }
     }
 
     fn listed(etag: Option<&str>) -> ObjectEntry {
