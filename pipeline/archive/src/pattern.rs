@@ -52,20 +52,31 @@ impl ContainerPattern {
     /// The day of a container that is named so, with any label or none.
     #[must_use]
     pub fn day_of(&self, container: &str) -> Option<NaiveDate> {
+        self.parts(container).map(|(day, _)| day)
+    }
+
+    /// The label of a container that is named so; `None` for one without, and for any other container.
+    #[must_use]
+    pub fn label_of<'a>(&self, container: &'a str) -> Option<&'a str> {
+        self.parts(container)?.1.strip_prefix('_')
+    }
+
+    /// The day of a container that is named so, and what follows the date: nothing, or a label behind `_`.
+    fn parts<'a>(&self, container: &'a str) -> Option<(NaiveDate, &'a str)> {
         // What can be read as a day need not be what we write for it.
         let (day, written, rest) = if self.hourly {
             // The minutes, which a name does not have, are told with the offset.
             let text = format!("%M {}", self.text);
             let padded = format!("00 {container}");
             let (hour, rest) = DateTime::parse_and_remainder(&padded, &text).ok()?;
-            (hour.date_naive(), hour.format(&self.text).to_string(), rest.to_owned())
+            (hour.date_naive(), hour.format(&self.text).to_string(), rest.len())
         } else {
             let (day, rest) = NaiveDate::parse_and_remainder(container, &self.text).ok()?;
-            (day, day.format(&self.text).to_string(), rest.to_owned())
+            (day, day.format(&self.text).to_string(), rest.len())
         };
+        let (name, rest) = container.split_at_checked(container.len().checked_sub(rest)?)?;
         let is_label = rest.is_empty() || rest.strip_prefix('_').is_some_and(|label| label.parse::<Label>().is_ok());
-        let is_ours = container.strip_suffix(rest.as_str()) == Some(&written);
-        (is_label && is_ours).then_some(day)
+        (is_label && name == written).then_some((day, rest))
     }
 
     /// The same pattern for backups with this label, or for those without one.

@@ -11,6 +11,7 @@ mod night;
 mod text;
 
 pub use night::{Details, Dump, Measurement, Night, Restored, State, Stored, Verified};
+pub(crate) use text::size;
 
 use std::path::PathBuf;
 use std::pin::pin;

@@ -1,9 +1,11 @@
 //! One night: what its seal, its markers and the records beside them tell.
 
+use std::collections::BTreeMap;
+
 use archive::manifest::{BackupOutline, MeasurementRecord};
 use archive::records::{DumpManifest, RestoreRecord};
 use archive::state::night_state_with;
-use archive::verification::VerifyRecord;
+use archive::verification::{Damage, VerifyRecord};
 use archive::{Document, Loaded, NightState, names};
 use chrono::{DateTime, NaiveDate, Utc};
 use serde::Serialize;
@@ -83,6 +85,8 @@ pub struct Verified {
     pub damaged: u64,
     /// How many could not be looked at.
     pub unchecked: u64,
+    /// What is damaged, each object once, as the last verification that found it says it.
+    pub damages: Vec<Damage>,
 }
 
 /// A restore of a night, as it is sealed now.
@@ -96,6 +100,10 @@ pub struct Restored {
     pub finished: DateTime<Utc>,
     /// Whether the points that were counted there are those of the backup; null where nothing was counted.
     pub proven: Option<bool>,
+    /// The fields that had fewer points.
+    pub missing: Vec<String>,
+    /// The fields that had more.
+    pub surplus: Vec<String>,
 }
 
 /// Everything that is in a night.
@@ -319,12 +327,20 @@ fn verified(record: VerifyRecord, sha256: Option<&str>) -> Option<Verified> {
         finished: last.finished,
         damaged: record.verifications.iter().map(|one| one.damages.len() as u64).max().unwrap_or(0),
         unchecked: last.unchecked.len() as u64,
+        damages: damages(&record),
     })
+}
+
+fn damages(record: &VerifyRecord) -> Vec<Damage> {
+    let found = record.verifications.iter().flat_map(|one| &one.damages);
+    let by_object: BTreeMap<&str, &Damage> = found.map(|damage| (damage.object.as_str(), damage)).collect();
+    by_object.into_values().cloned().collect()
 }
 
 fn restore(record: RestoreRecord) -> Restored {
     let proven = record.proof.as_ref().map(|proof| proof.missing.is_empty() && proof.surplus.is_empty());
-    Restored { host: record.target.host, started: record.started, finished: record.finished, proven }
+    let (missing, surplus) = record.proof.map(|proof| (proof.missing, proof.surplus)).unwrap_or_default();
+    Restored { host: record.target.host, started: record.started, finished: record.finished, proven, missing, surplus }
 }
 
 fn details(manifest: Option<&BackupOutline>, dumps: Vec<Dump>) -> Details {

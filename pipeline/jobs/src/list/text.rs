@@ -120,7 +120,7 @@ fn time(time: DateTime<Utc>) -> String {
 }
 
 /// Bytes in the largest unit of which there is one at least.
-fn size(bytes: u64) -> String {
+pub(crate) fn size(bytes: u64) -> String {
     let units = ["KiB", "MiB", "GiB", "TiB", "PiB"];
     let mut shown = format!("{bytes} B");
     let mut amount = bytes as f64;
