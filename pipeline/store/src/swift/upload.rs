@@ -149,7 +149,7 @@ impl Swift {
             .request(Method::PUT, token, &piece.container, Some(&piece.name))
             .header(ETAG, &piece.etag)
             .header(CONTENT_LENGTH, piece.bytes())
-            .header(CONTENT_TYPE, "application/octet-stream")
+            .header(CONTENT_TYPE, content_type(&piece.name))
             .body(reqwest::Body::wrap_stream(feed));
         let settings = self.settings();
         let sent = tokio::select! {
@@ -169,6 +169,11 @@ impl Swift {
             Err(fault) => Err(fault),
         }
     }
+}
+
+/// What a browser is told that it gets: pages are to be looked at, all else is to be kept.
+fn content_type(name: &str) -> &'static str {
+    if name.ends_with(".html") { "text/html; charset=utf-8" } else { "application/octet-stream" }
 }
 
 /// The fault of an object that is not there although it was accepted.
