@@ -122,6 +122,7 @@ impl World {
             Some("verify") => env!("CARGO_BIN_EXE_nightshard-verify"),
             Some("fetch") => env!("CARGO_BIN_EXE_nightshard-fetch"),
             Some("list") => env!("CARGO_BIN_EXE_nightshard-list"),
+            Some("report") => env!("CARGO_BIN_EXE_nightshard-report"),
             other => panic!("{other:?} is no program: {line}"),
         };
         let mut command = self.place.command(program);

@@ -12,7 +12,7 @@ use night::{Place, read_all, run, succeed};
 use serde_json::Value;
 use test_support::{Fault, FaultProxy, Influxd, temp_dir};
 
-const PROGRAMS: [(&str, &str); 6] = [
+const PROGRAMS: [(&str, &str); 8] = [
     ("backup", env!("CARGO_BIN_EXE_nightshard-backup")),
     ("check", env!("CARGO_BIN_EXE_nightshard-check")),
     ("restore", env!("CARGO_BIN_EXE_nightshard-restore")),
@@ -20,6 +20,7 @@ const PROGRAMS: [(&str, &str); 6] = [
     ("verify", env!("CARGO_BIN_EXE_nightshard-verify")),
     ("fetch", env!("CARGO_BIN_EXE_nightshard-fetch")),
     ("list", env!("CARGO_BIN_EXE_nightshard-list")),
+    ("report", env!("CARGO_BIN_EXE_nightshard-report")),
 ];
 
 /// A program with nothing in its environment.

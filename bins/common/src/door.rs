@@ -94,10 +94,20 @@ pub struct Report {
     summary: String,
     failures: Vec<String>,
     metrics: Vec<Metric>,
+    printed: Printed,
     /// How the program ends if something failed.
     failed: Code,
-    /// Whether stdout carries the data itself, so that the summary is talk.
-    is_talk: bool,
+}
+
+/// What stdout gets for people.
+#[derive(Debug)]
+enum Printed {
+    /// The summary.
+    Summary,
+    /// Something else, which was asked for.
+    Text(String),
+    /// It has had the data already.
+    Nothing,
 }
 
 impl Report {
@@ -115,8 +125,8 @@ impl Report {
             summary,
             failures: failures.to_vec(),
             metrics: Vec::new(),
+            printed: Printed::Summary,
             failed: Code::SomeFailed,
-            is_talk: false,
         })
     }
 
@@ -126,10 +136,16 @@ impl Report {
         Report { metrics, ..self }
     }
 
-    /// The same of a job that wrote its data to stdout itself.
+    /// The same of a job that wrote its data to stdout itself, so that the summary is talk.
     #[must_use]
     pub fn beside_data(self) -> Report {
-        Report { is_talk: true, ..self }
+        Report { printed: Printed::Nothing, ..self }
+    }
+
+    /// The same with something else on stdout than the summary, which others are told nevertheless.
+    #[must_use]
+    pub fn printing(self, text: String) -> Report {
+        Report { printed: Printed::Text(text), ..self }
     }
 
     /// The same of a job that verifies: what failed is damage that was found.
@@ -253,9 +269,12 @@ fn work<D: Door>(
     let result = result.and_then(|report| {
         match (general.json, general.quiet) {
             (true, _) => output::data(report.json.get())?,
-            (false, _) if report.is_talk => tracing::info!("{}", report.summary),
-            (false, false) => output::data(&report.summary)?,
-            (false, true) => {}
+            (false, is_quiet) => match &report.printed {
+                Printed::Nothing => tracing::info!("{}", report.summary),
+                _ if is_quiet => {}
+                Printed::Summary => output::data(&report.summary)?,
+                Printed::Text(text) => output::data(text)?,
+            },
         }
         Ok(report)
     });

@@ -25,6 +25,7 @@ mod looks;
 mod metastore;
 mod metric;
 mod progress;
+pub mod report;
 pub mod restore;
 mod shell;
 mod spool;

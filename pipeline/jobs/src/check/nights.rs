@@ -225,6 +225,8 @@ mod tests {
             started: at(finished),
             finished: at(finished),
             proven,
+            missing: Vec::new(),
+            surplus: Vec::new(),
         };
         let table = "
             # restores                         | limit | status  | said
@@ -257,7 +259,7 @@ mod tests {
         let now = at("12T16:00");
         let verified = |day, damaged| {
             let (extent, finished) = ("deep".to_owned(), at("12T04:00"));
-            let verified = Verified { extent, slices: Some(7), finished, damaged, unchecked: 0 };
+            let verified = Verified { extent, slices: Some(7), finished, damaged, unchecked: 0, damages: Vec::new() };
             Night { verified: Some(verified), ..night(day, Some("11T22:00")) }
         };
         let check = verification(&[verified(11, 0)], 14, now);
