@@ -24,7 +24,7 @@ use crate::log::Audience;
 use crate::options::{Common, Telling};
 use crate::telling::{self, Ending};
 use crate::values::ArchiveUrl;
-use crate::{help, log, openstack, output, print_config};
+use crate::{help, log, manual, openstack, output, print_config};
 
 /// How long work in other threads may take to notice that the program ends. With [`Door::FAREWELL`] it stays below the
 /// ten seconds after which people and service managers lose patience.
@@ -179,6 +179,10 @@ fn enter<D: Door>(command: &Command) -> Code {
 }
 
 fn start<D: Door>(command: &Command, arguments: &[OsString], environment: Environment) -> Result<Code, Failure> {
+    if let Some(text) = manual::generated(command, D::EXAMPLES, arguments, &environment) {
+        output::data(&text?)?;
+        return Ok(Code::Done);
+    }
     let run = match layers::parse(command, arguments, &environment)? {
         Parsed::Text(text) => {
             output::data(&text)?;

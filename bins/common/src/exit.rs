@@ -30,7 +30,7 @@ pub enum Code {
     Terminated = 143,
 }
 
-/// What `--help` says of each code.
+/// What `--help` and the manual say of each code.
 pub(crate) const TABLE: [(&str, &str); 9] = [
     ("0", "done, or nothing to do"),
     ("1", "failed"),

@@ -15,7 +15,6 @@ const TYPED: [&str; 7] = ["archive", "source", "target", "json", "quiet", "print
 /// The command with the parts of its help that all programs share.
 pub(crate) fn complete(command: Command, examples: &str) -> Command {
     let program = command.get_name().to_owned();
-    let table = layers::table(&program).to_owned();
     let command = command.mut_args(|argument| {
         let shared = argument.get_help_heading().is_some_and(|heading| SHARED.contains(&heading));
         match TYPED.contains(&argument.get_id().as_str()) {
@@ -29,12 +28,7 @@ pub(crate) fn complete(command: Command, examples: &str) -> Command {
     let examples = format!("Examples:\n{}", examples.trim_matches('\n'));
     let status = exit::help();
     let more = format!("`{program} --help-all` shows every option, and where else they can be set.");
-    let places = format!(
-        "Every option with a value can also be set as NIGHTSHARD_… in the environment (--snapshot-addr: \
-         NIGHTSHARD_SNAPSHOT_ADDR) and in the configuration file (snapshot_addr = \"…\", options of this program alone in \
-         [{table}]). Flags beat the environment, that beats the file; --print-config shows the result. User and password of \
-         InfluxDB are never flags.",
-    );
+    let places = places(&program);
     let flag = |name: &'static str| Arg::new(name).long(name).help_heading(COMMON);
     let version = flag("version").short('V').action(ArgAction::Version).help("Print version").hide_short_help(true);
     command
@@ -45,4 +39,15 @@ pub(crate) fn complete(command: Command, examples: &str) -> Command {
         .arg(flag("help-all").action(ArgAction::HelpLong).help("Print help on every option"))
         .after_help(format!("{examples}\n\n{status}\n{more}"))
         .after_long_help(format!("{examples}\n\n{places}\n\n{status}"))
+}
+
+/// What `--help-all` and the manual say of the other places of options.
+pub(crate) fn places(program: &str) -> String {
+    let table = layers::table(program);
+    format!(
+        "Every option with a value can also be set as NIGHTSHARD_… in the environment (--snapshot-addr: \
+         NIGHTSHARD_SNAPSHOT_ADDR) and in the configuration file (snapshot_addr = \"…\", options of this program alone in \
+         [{table}]). Flags beat the environment, that beats the file; --print-config shows the result. User and password of \
+         InfluxDB are never flags.",
+    )
 }

@@ -12,6 +12,7 @@ mod file;
 mod help;
 mod layers;
 mod log;
+mod manual;
 mod neighbour;
 mod openstack;
 mod options;
