@@ -7,12 +7,9 @@ mod night;
 use std::fs;
 use std::process::Output;
 
-use night::{Place, run, succeed};
+use night::{Place, production, run, succeed};
 use serde_json::{Value, json};
 use test_support::Influxd;
-
-/// 2016-06-11 00:00 in Berlin, in seconds.
-const MIDNIGHT: i64 = 1_465_596_000;
 
 async fn list(place: &Place, arguments: &[&str]) -> Output {
     let mut list = place.command(env!("CARGO_BIN_EXE_nightshard-list"));
@@ -32,20 +29,6 @@ async fn nights(place: &Place, arguments: &[&str]) -> (Vec<Value>, Option<i32>) 
     let output = list(place, &[arguments, &["--json"]].concat()).await;
     let printed: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{output:?}"));
     (printed["nights"].as_array().unwrap().clone(), output.status.code())
-}
-
-/// A production with two measurements in three shards.
-async fn production() -> Influxd {
-    let source = Influxd::start().await;
-    source.statement("CREATE DATABASE sensu_db WITH DURATION INF SHARD DURATION 1d NAME \"default\"").await;
-    let lines: String = (0..30)
-        .map(|hour| {
-            let time = (MIDNIGHT + hour * 3600) * 1_000_000_000;
-            format!("cpu,host=a load={hour}i,idle=0.5 {time}\nmem,host=a free={hour}i {time}\n")
-        })
-        .collect();
-    source.write("sensu_db", &lines).await;
-    source
 }
 
 async fn what_the_programs_did_is_told_of(place: Place) {

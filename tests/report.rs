@@ -8,12 +8,9 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::process::Output;
 
-use night::{Place, run, succeed};
+use night::{Place, production, run, succeed};
 use serde_json::{Value, json};
 use test_support::{Fault, FaultProxy, Influxd};
-
-/// 2016-06-11 00:00 in Berlin, in seconds.
-const MIDNIGHT: i64 = 1_465_596_000;
 
 async fn report(place: &Place, arguments: &[&str]) -> Output {
     let mut report = place.command(env!("CARGO_BIN_EXE_nightshard-report"));
@@ -26,20 +23,6 @@ async fn told(place: &Place, arguments: &[&str]) -> Value {
     let output = report(place, &[arguments, &["--json"]].concat()).await;
     assert!(output.status.success(), "{output:?}");
     serde_json::from_slice(&output.stdout).unwrap()
-}
-
-/// A production with two measurements in two shards.
-async fn production() -> Influxd {
-    let source = Influxd::start().await;
-    source.statement("CREATE DATABASE sensu_db WITH DURATION INF SHARD DURATION 1d NAME \"default\"").await;
-    let lines: String = (0..30)
-        .map(|hour| {
-            let time = (MIDNIGHT + hour * 3600) * 1_000_000_000;
-            format!("cpu,host=a load={hour}i,idle=0.5 {time}\nmem,host=a free={hour}i {time}\n")
-        })
-        .collect();
-    source.write("sensu_db", &lines).await;
-    source
 }
 
 /// Eleventh: backed up five minutes before its end, restored, dumped, verified. Twelfth: nothing. Thirteenth: a backup whose

@@ -226,5 +226,9 @@ async fn every_job_leaves_metrics_that_monitoring_can_read() {
             "{text}"
         );
         assert!(text.ends_with("# EOF\n"), "{text}");
+        // Prometheus' own reader and linter.
+        let file = fs::File::open(place.path(&format!("nightshard-{program}.prom"))).unwrap();
+        let checked = Command::new("promtool").args(["check", "metrics"]).stdin(file).output().unwrap();
+        assert!(checked.status.success() && checked.stderr.is_empty(), "{checked:?}");
     }
 }

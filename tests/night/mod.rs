@@ -173,6 +173,20 @@ pub(crate) fn read_all(root: &Path, folder: &Path, contents: &mut BTreeMap<Strin
     }
 }
 
+/// A production with two measurements in three shards: thirty hours from 2016-06-11 00:00 in Berlin on.
+pub(crate) async fn production() -> Influxd {
+    let source = Influxd::start().await;
+    source.statement("CREATE DATABASE sensu_db WITH DURATION INF SHARD DURATION 1d NAME \"default\"").await;
+    let lines: String = (0..30)
+        .map(|hour| {
+            let time = (1_465_596_000 + hour * 3600) * 1_000_000_000_i64;
+            format!("cpu,host=a load={hour}i,idle=0.5 {time}\nmem,host=a free={hour}i {time}\n")
+        })
+        .collect();
+    source.write("sensu_db", &lines).await;
+    source
+}
+
 /// Runs a command to its end. Whatever else runs in the test goes on meanwhile.
 pub(crate) async fn run(mut command: Command) -> Output {
     tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap()

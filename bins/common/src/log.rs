@@ -5,6 +5,7 @@ use std::io::{self, IsTerminal};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
+use indicatif::BinaryBytes;
 use jobs::{Event, Progress};
 use tracing::{debug, info, warn};
 use tracing_subscriber::Layer;
@@ -138,37 +139,13 @@ impl Progress for Logged {
     fn report(&self, event: Event<'_>) {
         match event {
             Event::Step(step) => info!("{step}"),
-            Event::Planned { objects, bytes } => info!(objects, bytes, "{objects} objects, about {}", Bytes(bytes)),
-            Event::Done { name, bytes } => info!(object = name, bytes, "{name} is done, {}", Bytes(bytes)),
+            Event::Planned { objects, bytes } => {
+                info!(objects, bytes, "{objects} objects, about {}", BinaryBytes(bytes))
+            }
+            Event::Done { name, bytes } => info!(object = name, bytes, "{name} is done, {}", BinaryBytes(bytes)),
             Event::Waiting(what) => info!("waiting: {what}"),
             Event::Warning(what) => warn!("{what}"),
             other => debug!("{other:?}"),
         }
-    }
-}
-
-/// A number of bytes as people read it.
-struct Bytes(u64);
-
-impl fmt::Display for Bytes {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const UNITS: [(&str, u64); 4] = [("TiB", 1 << 40), ("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
-        match UNITS.iter().find(|(_, size)| self.0 >= *size) {
-            Some((unit, size)) => write!(f, "{:.1} {unit}", self.0 as f64 / *size as f64),
-            None => write!(f, "{} bytes", self.0),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn bytes_are_shown_in_the_unit_that_fits() {
-        assert_eq!(Bytes(0).to_string(), "0 bytes");
-        assert_eq!(Bytes(1023).to_string(), "1023 bytes");
-        assert_eq!(Bytes(1 << 20).to_string(), "1.0 MiB");
-        assert_eq!(Bytes(3 << 29).to_string(), "1.5 GiB");
     }
 }

@@ -9,9 +9,10 @@ use chrono::{DateTime, TimeDelta, Utc};
 use store::{Store, StoreExt};
 use tokio::time::sleep;
 
-use super::{Check, Config, bytes, within};
+use super::{Check, Config, within};
 use crate::backup::preflight::TOKEN_LIFETIME;
 use crate::blocking::blocking;
+use crate::list::size;
 use crate::spool::free_bytes;
 use crate::{Error, Kind};
 
@@ -143,14 +144,14 @@ fn limited(at_most: Option<u64>, segment: Option<u64>, wished: u64, largest: u64
         return Check::ok(LIMITS, "objects may be as large as the disk allows");
     };
     let told = match segment {
-        Some(size) => format!("objects of {} at most, in segments of {}", bytes(at_most), bytes(size)),
-        None => format!("objects of {} at most, since it has no static large objects", bytes(at_most)),
+        Some(segment) => format!("objects of {} at most, in segments of {}", size(at_most), size(segment)),
+        None => format!("objects of {} at most, since it has no static large objects", size(at_most)),
     };
     if largest > at_most {
         let hint = "raise segment_size, as far as the store allows, or ask its operator for static large objects";
         return Check::wrong(
             LIMITS,
-            format!("the largest shard has {}, and the store takes {told}", bytes(largest)),
+            format!("the largest shard has {}, and the store takes {told}", size(largest)),
             hint,
         );
     }
@@ -162,7 +163,7 @@ fn limited(at_most: Option<u64>, segment: Option<u64>, wished: u64, largest: u64
         ),
         Some(size) if size < wished => Check::warning(
             LIMITS,
-            format!("{told}, less than segment_size = {}", bytes(wished)),
+            format!("{told}, less than segment_size = {}", size(wished)),
             "set segment_size to what the store takes in one piece",
         ),
         Some(_) => Check::ok(LIMITS, told),
@@ -202,14 +203,14 @@ pub(super) async fn room(config: &Config, opened: Option<&Opened>, sizes: Option
         Ok(free) => free,
         Err(error) => return Some(Check::failed(ID, &error)),
     };
-    let told = format!("{} has {} free", folder.display(), bytes(free));
+    let told = format!("{} has {} free", folder.display(), size(free));
     Some(match sizes.map(|sizes| sizes.iter().sum::<u64>()) {
         Some(needed) if needed > free => Check::wrong(
             ID,
-            format!("{told}, and a night needs about {}", bytes(needed)),
+            format!("{told}, and a night needs about {}", size(needed)),
             "free space there, or name a larger disk with --archive",
         ),
-        Some(needed) => Check::ok(ID, format!("{told}; a night needs about {}", bytes(needed))),
+        Some(needed) => Check::ok(ID, format!("{told}; a night needs about {}", size(needed))),
         None => Check::ok(ID, told),
     })
 }

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use influx::Influx;
 
-use super::{Check, bytes, within};
+use super::{Check, within};
 use crate::backup::counts;
+use crate::list::size;
 use crate::{Error, identity, lock};
 
 /// What an InfluxDB is to be asked for.
@@ -128,7 +129,7 @@ async fn of_databases(
     match within(patience, "InfluxDB", counts::sizes(influx, &wanted)).await {
         Ok(sizes) => {
             let sizes: Vec<u64> = sizes.into_values().collect();
-            let all = bytes(sizes.iter().sum());
+            let all = size(sizes.iter().sum());
             let message = format!("{}: {} shards, {all}", wanted.join(", "), sizes.len());
             (Check::ok(id, message), Some(sizes))
         }

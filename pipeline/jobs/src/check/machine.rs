@@ -8,9 +8,10 @@ use chrono::{DateTime, Offset, TimeZone, Utc};
 use influx::Influx;
 use store::Store;
 
-use super::{Check, Config, bytes};
+use super::{Check, Config};
 use crate::backup::preflight;
 use crate::blocking::blocking;
+use crate::list::size;
 use crate::spool::Spool;
 use crate::{Error, Kind, Lock, clocks};
 
@@ -80,15 +81,15 @@ pub(super) async fn spool(config: &Config, sizes: Option<Vec<u64>>, parallel: us
 fn room(folder: PathBuf, sizes: Option<Vec<u64>>, parallel: usize, limit: Option<u64>) -> Result<String, Error> {
     let spool = Spool::open(&folder)?;
     let free = spool.free_bytes()?;
-    let told = format!("{} has {} free", folder.display(), bytes(free));
+    let told = format!("{} has {} free", folder.display(), size(free));
     let Some(sizes) = sizes else { return Ok(told) };
     let largest = sizes.iter().copied().max().unwrap_or(0);
     if let Some(limit) = limit.filter(|limit| *limit < largest) {
-        let message = format!("the largest shard has {}, and spool_size allows {}", bytes(largest), bytes(limit));
+        let message = format!("the largest shard has {}, and spool_size allows {}", size(largest), size(limit));
         return Err(Error::new(Kind::Failed, message).hint("raise spool_size: a shard needs as much as it is large"));
     }
     preflight::space(&spool, sizes, parallel, limit)?;
-    Ok(format!("{told}; the largest shard has {}", bytes(largest)))
+    Ok(format!("{told}; the largest shard has {}", size(largest)))
 }
 
 /// Blocking work that may hang, as on a file system whose server is gone.

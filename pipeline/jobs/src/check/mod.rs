@@ -195,12 +195,3 @@ async fn within<T>(patience: Duration, whom: &str, work: impl Future<Output = Re
             .hint("is it up, and does a firewall drop what is sent to it? --patience waits longer"))
     })
 }
-
-/// Bytes in the largest unit of which there is one at least.
-fn bytes(bytes: u64) -> String {
-    const UNITS: [(&str, u64); 4] = [("TiB", 1 << 40), ("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
-    match UNITS.iter().find(|(_, size)| bytes >= *size) {
-        Some((unit, size)) => format!("{:.1} {unit}", bytes as f64 / *size as f64),
-        None => format!("{bytes} bytes"),
-    }
-}
