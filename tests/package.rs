@@ -16,8 +16,12 @@ use test_support::{Influxd, TempDir, temp_dir};
 const MACHINE: &str = r#"
 mount -t tmpfs tmpfs "$1"
 cd "$1"
-mkdir changes work root
-mount -t overlay overlay -o lowerdir=/,upperdir=changes,workdir=work root
+mkdir changes work root without
+# What an installation on the machine itself has made is not seen.
+for path in etc/nightshard var/backups/influxdb var/cache/nightshard var/lib/nightshard; do
+  [ ! -e "/$path" ] || { mkdir -p "without/${path%/*}" && mknod "without/$path" c 0 0; }
+done
+mount -t overlay overlay -o lowerdir=without:/,upperdir=changes,workdir=work root
 mount -t proc proc root/proc
 mount --rbind /dev root/dev
 mount -t tmpfs tmpfs root/run
