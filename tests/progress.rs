@@ -154,6 +154,10 @@ async fn the_journal_gets_fields_where_stderr_leads_to_it_and_lines_where_it_was
     assert!(output.status.success(), "{output:?}");
     assert!(fs::read_to_string(place.path("stderr")).unwrap().contains(".00 is done, "));
 
+    // The night is sealed by now; who reads `journalctl` finds what to do in the message.
+    let output = run(within(&stream, "2016-07-01")).await;
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+
     UnixDatagram::unbound().unwrap().send_to(b"end", journal.join("socket")).unwrap();
     let entries = receiving.join().unwrap();
     let done: Vec<_> = entries.iter().filter(|entry| field(entry, "NIGHTSHARD_OBJECT").is_some()).collect();
@@ -164,4 +168,8 @@ async fn the_journal_gets_fields_where_stderr_leads_to_it_and_lines_where_it_was
         assert!(field(entry, "NIGHTSHARD_OBJECT").unwrap().starts_with("2016-07-01/shards/"));
         assert!(field(entry, "NIGHTSHARD_BYTES").unwrap().parse::<u64>().unwrap() > 0);
     }
+    let last = entries.last().unwrap();
+    let hint = field(last, "NIGHTSHARD_HINT").unwrap();
+    let message = field(last, "MESSAGE").unwrap();
+    assert!(message.contains("is sealed already") && message.ends_with(&format!("\nhint: {hint}")), "{message}");
 }

@@ -204,7 +204,11 @@ fn start<D: Door>(command: &Command, arguments: &[OsString], environment: Enviro
     match end {
         // Whoever reads records finds the last one, which matters most, in the same form.
         Err(failure) if audience.wants_records() => {
-            tracing::error!(hint = failure.hint, "{}", failure.message);
+            match &failure.hint {
+                // `journalctl` shows the message alone, and the hint is what one looks there for.
+                Some(hint) if audience.is_journal() => tracing::error!(hint, "{}\nhint: {hint}", failure.message),
+                hint => tracing::error!(hint, "{}", failure.message),
+            }
             Ok(failure.code)
         }
         end => end,

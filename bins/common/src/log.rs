@@ -63,6 +63,11 @@ impl Audience {
         matches!(self, Audience::Json | Audience::Journal)
     }
 
+    /// Whether it is read by `journalctl`.
+    pub(crate) fn is_journal(&self) -> bool {
+        matches!(self, Audience::Journal)
+    }
+
     /// Nothing moves any more.
     pub(crate) fn end(&self) {
         if let Audience::Terminal(bars) = self {

@@ -182,7 +182,8 @@ impl Begun {
         let nights = nights(&config, store.as_ref(), dates, now).await?;
 
         // 2. What do their seals say?
-        progress.report(Event::Step(&format!("reading the seals of {} nights", nights.len())));
+        let many = if nights.len() == 1 { "night" } else { "nights" };
+        progress.report(Event::Step(&format!("reading the seals of {} {many}", nights.len())));
         let mut contents = look(&config, &store, nights).await?;
         let containers = contents.iter().filter(|night| !night.groups.is_empty()).map(|night| night.container.clone());
         let dry_run = config.purpose == Purpose::DryRun;

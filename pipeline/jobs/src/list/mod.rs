@@ -105,9 +105,12 @@ async fn list(config: Config, now: DateTime<Utc>, store: &Arc<dyn Store>) -> Res
         }
     }
     if nights.is_empty() && failures.is_empty() {
-        return Err(choice::none(store.as_ref(), *dates, matching.as_ref()).hint(
-            "is --container the pattern that the backups have? without a date and --match all nights are listed",
-        ));
+        let is_choosing = dates.is_some() || matching.is_some();
+        return Err(choice::none(store.as_ref(), *dates, matching.as_ref()).hint(if is_choosing {
+            "is --container the pattern that the backups have? without a date and --match all nights are listed"
+        } else {
+            "is --container the pattern that the backups have? nightshard-backup makes the first one"
+        }));
     }
     let unreadable = |night: &Night| -> Vec<String> {
         night.unreadable.iter().map(|what| format!("{}: {what}", night.container)).collect()

@@ -79,12 +79,12 @@ pub(super) async fn nights(config: &Config, now: DateTime<Utc>, store: &Arc<dyn 
         }
     }
     if collected.nights.is_empty() && (!older || matches!(range, Range::Dates(_))) {
-        let what = match range {
-            Range::Dates(dates) => format!(" {dates}"),
-            Range::All | Range::Last(_) => String::new(),
+        let (what, otherwise) = match range {
+            Range::Dates(dates) => (format!(" {dates}"), "without a date the report is of all nights"),
+            Range::All | Range::Last(_) => (String::new(), "nightshard-backup makes the first one"),
         };
         return Err(Error::new(Kind::Missing, format!("there is no night{what} in {}", store.location()))
-            .hint("is --container the pattern that the backups have? without a date the report is of all nights"));
+            .hint(format!("is --container the pattern that the backups have? {otherwise}")));
     }
     // Days before the first night of all are nobody's fault.
     if !older && let Some(first) = collected.nights.first() {
