@@ -119,8 +119,11 @@ pub(super) async fn all(
 pub(super) fn summary(proof: &Proof, seconds: f64) -> String {
     let values: u64 = proof.points.iter().flat_map(|count| count.fields.values()).sum();
     let what = if proof.extent == Prove::All.name() { "counted" } else { "counted in a sample" };
-    let measurements = proof.points.len();
-    let mut text = format!("{what}: {values} field values in {measurements} measurements in {seconds:.1} s");
+    let measurements = match proof.points.len() {
+        1 => "1 measurement".to_owned(),
+        many => format!("{many} measurements"),
+    };
+    let mut text = format!("{what}: {values} field values in {measurements} in {seconds:.1} s");
     for PointCount { database, retention_policy, measurement, fields } in &proof.points {
         let fields: Vec<String> = fields.iter().map(|(field, points)| format!("{field} {points}")).collect();
         text.push_str(&format!("\n  {database}.{retention_policy} {measurement}: {}", fields.join(", ")));
