@@ -72,8 +72,13 @@ impl Door for Check {
         archive.tries = archive.tries.min(TRIES);
         let mut of_backup = context.clone();
         of_backup.environment = Neighbour::environment(&context);
+        let writes = !self.no_write;
         let opening = async move {
-            let connected = archive.connect(&of_backup).await?;
+            // Who may write makes the folder, as the first backup does.
+            let connected = match writes {
+                true => archive.connect(&of_backup).await?,
+                false => archive.connect_to_look(&of_backup).await?,
+            };
             Ok(Opened { store: connected.store, token_expiry: connected.token_expiry })
         };
         let connections = Connections {
@@ -101,7 +106,7 @@ impl Door for Check {
                 _ => None,
             },
             segment_size: shared.archive.segment_size,
-            write: !self.no_write,
+            write: writes,
             schedule: (!self.no_schedule).then_some(schedule),
             max_age: self.max_age,
             max_restore_age: self.max_restore_age.map(|Limit(limit)| limit),

@@ -110,7 +110,7 @@ impl Door for Fetch {
             parallel: self.jobs.into(),
             interrupt: context.interrupt.clone(),
         };
-        let connecting = self.common.archive.connect(&context);
+        let connecting = self.common.archive.connect_to_look(&context);
         let archive = context.interrupt.unless(connecting).await?;
         let outcome = fetch::run(config, context.now(), archive.store, common::stream(), context.progress).await?;
         let report = Report::new(&outcome, outcome.summary(), &outcome.failures)?.measured(outcome.metrics());

@@ -53,7 +53,7 @@ impl Door for List {
             cache: self.cache.folder(&self.common.archive, &context.environment),
             interrupt: context.interrupt.clone(),
         };
-        let connecting = self.common.archive.connect(&context);
+        let connecting = self.common.archive.connect_to_look(&context);
         let archive = context.interrupt.unless(connecting).await?;
         let outcome = list::run(config, context.now(), archive.store).await?;
         Report::new(&outcome, outcome.summary(), &outcome.failures)

@@ -84,7 +84,7 @@ impl Door for Reporting {
             cache: self.cache.folder(&self.common.archive, &context.environment),
             interrupt: context.interrupt.clone(),
         };
-        let connecting = self.common.archive.connect(&context);
+        let connecting = self.common.archive.connect_to_look(&context);
         let archive = context.interrupt.unless(connecting).await?;
         let outcome = report::run(config, context.now(), archive.store).await?;
         let report = Report::new(&outcome, outcome.summary(), &outcome.failures)?.measured(outcome.metrics());

@@ -118,10 +118,48 @@ async fn what_is_in_the_way_is_named() {
     two_nights(&place).await;
     fs::create_dir_all(place.path("got/2016-06-11/shards/meta.00")).unwrap();
     fs::write(place.path("file"), "").unwrap();
-    for (folder, code) in [("got", 2), ("file", 1), ("file/below", 1)] {
+    for folder in ["file", "file/below"] {
         let output = fetch(&place, &["--date", "2016-06-11", "--output", folder]).await;
         let said = text(&output.stderr);
-        assert_eq!(output.status.code(), Some(code), "{said}");
+        assert_eq!(output.status.code(), Some(1), "{said}");
         assert!(said.contains("error: ") && said.contains("hint: "), "{said}");
     }
+    // Everything else comes.
+    let (fetched, code) = outcome(&place, &["--date", "2016-06-11", "--output", "got", "--force"]).await;
+    assert_eq!(code, Some(3), "{fetched}");
+    assert!(fetched["failures"][0].as_str().unwrap().contains("shards/meta.00 cannot be put in place"), "{fetched}");
+    assert!(place.path("got/2016-06-11/shards/sensu_db.default.00001.00").exists());
+    assert!(!place.path("got/2016-06-11/manifests/backup.json").exists(), "a seal over what is not there");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_written_where_links_lead_and_backups_are_not_for_everybody() {
+    let place = Place::folder();
+    two_nights(&place).await;
+    for link in ["linked/2016-06-11", "below/2016-06-11/shards"] {
+        let (link, elsewhere) = (place.path(link), place.path("elsewhere"));
+        fs::create_dir_all(&elsewhere).unwrap();
+        fs::create_dir_all(link.parent().unwrap()).unwrap();
+        std::os::unix::fs::symlink(&elsewhere, &link).unwrap();
+        let output = fetch(
+            &place,
+            &[
+                "--date",
+                "2016-06-11",
+                "--output",
+                link.strip_prefix(place.path("")).unwrap().iter().next().unwrap().to_str().unwrap(),
+            ],
+        )
+        .await;
+        let said = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains("is a link, and files are not put where it leads"), "{said}");
+        assert_eq!(fs::read_dir(&elsewhere).unwrap().count(), 0, "{said}");
+    }
+    assert_eq!(outcome(&place, &["--date", "2016-06-11", "--output", "got"]).await.1, Some(0));
+    let mode = |path: &str| {
+        let metadata = fs::metadata(place.path(path)).unwrap();
+        std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o7
+    };
+    assert_eq!((mode("got/2016-06-11/shards"), mode("got/2016-06-11/shards/meta.00")), (0, 0));
 }

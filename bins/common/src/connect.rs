@@ -11,7 +11,7 @@ use url::Url;
 
 use crate::door::Context;
 use crate::environment::Environment;
-use crate::exit::Failure;
+use crate::exit::{Code, Failure};
 use crate::options::{Archive, Source, Target};
 use crate::values::{ArchiveUrl, Secret};
 use crate::{file, layers, openstack};
@@ -37,6 +37,22 @@ impl Archive {
             connected.store = Arc::new(Metered::new(connected.store, self.limit_rate, &context.travelled));
         }
         Ok(connected)
+    }
+
+    /// The same for a program that changes nothing: a folder that is not there is none, and is not made.
+    ///
+    /// # Errors
+    ///
+    /// As [`Archive::connect`], and when the folder does not exist.
+    pub async fn connect_to_look(&self, context: &Context) -> Result<Connected, Failure> {
+        match &self.archive {
+            Some(ArchiveUrl::Folder(path)) if !path.is_dir() => Err(Failure {
+                code: Code::Missing,
+                message: format!("there is no folder {}", path.display()),
+                hint: Some("is its disk mounted, and --archive right? the first backup makes the folder".to_owned()),
+            }),
+            _ => self.connect(context).await,
+        }
     }
 
     async fn open(&self, environment: &Environment) -> Result<Connected, Failure> {

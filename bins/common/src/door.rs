@@ -280,7 +280,7 @@ fn work<D: Door>(
             (false, is_quiet) => match &report.printed {
                 Printed::Nothing => tracing::info!("{}", report.summary),
                 _ if is_quiet => {}
-                Printed::Summary => output::data(&report.summary)?,
+                Printed::Summary => output::data(&output::plain(&report.summary))?,
                 Printed::Text(text) => output::data(text)?,
             },
         }

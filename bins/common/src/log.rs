@@ -18,6 +18,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 use crate::bars::Bars;
 use crate::environment::Environment;
 use crate::options::{General, LogFormat};
+use crate::output;
 
 /// Who hears what is said.
 #[derive(Debug, Clone)]
@@ -96,7 +97,7 @@ pub(crate) fn begin(
     let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_target(false);
     // Fields are for machines; the words say the same.
     let words = debug_fn(|writer, field, value| match field.name() {
-        "message" => write!(writer, "{value:?}"),
+        "message" => write!(writer, "{}", output::plain(&format!("{value:?}")).replace('\n', "\\n")),
         _ => Ok(()),
     });
     let layer = match &audience {

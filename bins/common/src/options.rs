@@ -145,6 +145,8 @@ impl Cache {
             Some(folder) => Some(PathBuf::from(folder)),
             None => environment.get("HOME").map(|home| PathBuf::from(home).join(".cache")),
         };
+        // A relative one would be another in each folder.
+        let of_user = || of_user().filter(|folder| folder.is_absolute());
         self.cache.clone().or_else(of_service).or_else(|| Some(of_user()?.join("nightshard")))
     }
 }

@@ -217,6 +217,9 @@ fn is_secret(id: &str) -> bool {
     id.ends_with("_user") || id.ends_with("_password")
 }
 
+/// What is shown in place of a value that may hold a secret.
+const HIDDEN: &str = "(hidden)";
+
 /// Addresses that whoever knows them may use: what a chat or a service for signs of life hands out.
 fn is_capability(id: &str) -> bool {
     matches!(id, "notify_url" | "ping_url")
@@ -257,7 +260,11 @@ fn explain(error: &clap::Error, command: &Command, origins: &BTreeMap<String, Or
         Some((argument, Some(origin))) => format!("{} ({origin})", argument.get_id()),
         None => shown.clone(),
     };
-    let value = context(ContextKind::InvalidValue).unwrap_or_default();
+    let mut value = context(ContextKind::InvalidValue).unwrap_or_default();
+    if !value.is_empty() && (argument.is_some_and(|it| is_capability(it.get_id().as_str())) || value.contains('@')) {
+        // What is said is written down, in journals and mails.
+        value = HIDDEN.to_owned();
+    }
     match error.kind() {
         ErrorKind::UnknownArgument => {
             let hint = context(ContextKind::SuggestedArg).map_or(help, |near| format!("did you mean {near}?"));

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use reqwest::header::CONTENT_TYPE;
+use reqwest::redirect::Policy;
 use reqwest::{Client, RequestBuilder};
 use tokio::time::sleep;
 use url::Url;
@@ -27,7 +28,8 @@ pub(super) async fn ping(url: &Url) -> Result<(), String> {
 
 async fn send(url: &Url, request: impl Fn(&Client) -> RequestBuilder) -> Result<(), String> {
     let user_agent = concat!("nightshard/", env!("CARGO_PKG_VERSION"));
-    let client = Client::builder().user_agent(user_agent).timeout(PATIENCE).build();
+    // Following another address would lose the document, and hand this one to whoever is there.
+    let client = Client::builder().user_agent(user_agent).timeout(PATIENCE).redirect(Policy::none()).build();
     let client = client.map_err(|error| format!("cannot prepare for TLS: {}", chain(&error)))?;
     // The rest of an address may be a secret.
     let host = url.host_str().unwrap_or_default();
@@ -35,6 +37,12 @@ async fn send(url: &Url, request: impl Fn(&Client) -> RequestBuilder) -> Result<
     loop {
         let answered = request(&client).send().await.and_then(reqwest::Response::error_for_status);
         let error = match answered {
+            Ok(answer) if answer.status().is_redirection() => {
+                return Err(format!(
+                    "{host}: it leads to another address ({}), which is not followed",
+                    answer.status()
+                ));
+            }
             Ok(_) => return Ok(()),
             Err(error) => error.without_url(),
         };

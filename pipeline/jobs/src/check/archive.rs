@@ -161,7 +161,7 @@ fn limited(at_most: Option<u64>, segment: Option<u64>, wished: u64, largest: u64
             told,
             "a shard that grows beyond that cannot be stored: ask the operator for the slo middleware",
         ),
-        Some(size) if size < wished => Check::warning(
+        Some(segment) if segment < wished => Check::warning(
             LIMITS,
             format!("{told}, less than segment_size = {}", size(wished)),
             "set segment_size to what the store takes in one piece",

@@ -17,6 +17,9 @@ const LOOKED_THROUGH_BY_THE_HOUR: u64 = 1;
 /// Nights read at once.
 const PARALLEL: usize = 16;
 
+/// Clocks may differ by so much before a seal counts as one from the future.
+const AHEAD: TimeDelta = TimeDelta::hours(1);
+
 /// What was found.
 #[derive(Debug)]
 pub(super) struct Seen {
@@ -88,6 +91,11 @@ fn backup(nights: &[Night], limit: Duration, days: u64, now: DateTime<Utc>) -> (
         return (Check::wrong(ID, message, "run nightshard-backup: the first one proves more than any check"), None);
     };
     let (age, told) = age(sealed, now);
+    if sealed > now + AHEAD {
+        let message = format!("{} says that it was sealed at {sealed}, which is still to come", night.container);
+        let hint = "some clock was wrong then or is now; whether the newest night is old cannot be told";
+        return (Check::wrong(ID, message, hint), None);
+    }
     let told = format!("{} was sealed {told} ago{failed}", night.container);
     let check = match is_over(age, limit) {
         false => Check::ok(ID, told),

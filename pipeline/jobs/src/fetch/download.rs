@@ -53,7 +53,7 @@ pub(super) async fn fetch(
 ) -> Result<(), Error> {
     let courses = decided.iter().map(|one| Course {
         left: AtomicUsize::new(one.items.iter().filter(|todo| is_due(**todo)).count()),
-        is_incomplete: AtomicBool::new(one.items.contains(&Todo::Refuse)),
+        is_incomplete: AtomicBool::new(one.items.iter().any(|todo| matches!(todo, Todo::Refuse | Todo::Blocked))),
     });
     let courses: Vec<Course> = courses.collect();
     let work = Work { store: store.as_ref(), progress, decided, courses: &courses };

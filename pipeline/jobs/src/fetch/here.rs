@@ -28,6 +28,8 @@ pub(super) enum Todo {
     Nothing,
     /// Another one is there, which stays.
     Refuse,
+    /// What is there is no file, and stays whatever is asked for.
+    Blocked,
 }
 
 /// What lies in the place of a file.
@@ -39,6 +41,8 @@ enum Lying {
     /// What an earlier fetch brought of a dump that has been completed since.
     Older,
     Other,
+    /// Something that is no file, or a file where a folder would have to be.
+    Thing,
 }
 
 /// What is to be done with the files of a unit.
@@ -89,6 +93,7 @@ fn decide(unit: Unit, force: bool, stop: &Interrupt) -> Result<Decided, Error> {
     let is_other_backup = seal == Some(Lying::Other) && unit.dump.is_none();
     let items = lying.into_iter().map(|lying| match lying {
         Lying::Same => Todo::Nothing,
+        Lying::Thing => Todo::Blocked,
         _ if is_other_backup && !force => Todo::Refuse,
         Lying::Nothing => Todo::Fetch,
         Lying::Older => Todo::Replace,
@@ -101,9 +106,10 @@ fn decide(unit: Unit, force: bool, stop: &Interrupt) -> Result<Decided, Error> {
         }
     });
     let items: Vec<Todo> = items.collect();
-    let is_refused = items.contains(&Todo::Refuse);
+    let is_refused = items.iter().any(|todo| matches!(todo, Todo::Refuse | Todo::Blocked));
     let seal = seal.map(|seal| match seal {
         Lying::Same => Todo::Nothing,
+        Lying::Thing => Todo::Blocked,
         Lying::Nothing => Todo::Fetch,
         // The seal of a dump goes with it; nothing is lost with the old one.
         _ if unit.dump.is_some() && !is_refused || force => Todo::Replace,
@@ -117,7 +123,12 @@ fn decide(unit: Unit, force: bool, stop: &Interrupt) -> Result<Decided, Error> {
 fn lies(item: &Item, unit: &Unit, stop: &Interrupt) -> Result<Lying, Error> {
     let path = &item.target;
     let failed = |error: &std::io::Error| Error::io(format!("look at {}", path.display()), error);
+    if let Some(link) = linked_folder(item) {
+        let message = format!("{} is a link, and files are not put where it leads", link.display());
+        return Err(Error::new(Kind::Usage, message).hint("name the folder that it leads to, or remove the link"));
+    }
     let found = match fs::metadata(path) {
+        Err(error) if error.kind() == ErrorKind::NotADirectory => return Ok(Lying::Thing),
         // A link that leads nowhere is somebody's, too.
         Err(error) if error.kind() == ErrorKind::NotFound && path.symlink_metadata().is_ok() => {
             return Ok(Lying::Other);
@@ -126,8 +137,7 @@ fn lies(item: &Item, unit: &Unit, stop: &Interrupt) -> Result<Lying, Error> {
         found => found.map_err(|error| failed(&error))?,
     };
     if !found.is_file() {
-        let message = format!("{} is in the way: it is no file", path.display());
-        return Err(Error::new(Kind::Usage, message).hint("move it away, or name another folder"));
+        return Ok(Lying::Thing);
     }
     if found.len() == item.object.bytes && digest(path, stop)? == item.object.sha256 {
         return Ok(Lying::Same);
@@ -137,6 +147,14 @@ fn lies(item: &Item, unit: &Unit, stop: &Interrupt) -> Result<Lying, Error> {
         return Ok(Lying::Older);
     }
     Ok(Lying::Other)
+}
+
+/// A folder of the night, below the one that was named, that is a link: whoever may write there decides where it leads.
+fn linked_folder(item: &Item) -> Option<&Path> {
+    let is_laid_out = item.target.ends_with(&item.object.name);
+    let depth = if is_laid_out { item.object.name.matches('/').count() } else { 0 };
+    let folders = item.target.ancestors().skip(1).take(depth);
+    folders.filter(|folder| folder.symlink_metadata().is_ok_and(|found| found.is_symlink())).last()
 }
 
 fn is_dump(item: &Item, unit: &Unit) -> bool {

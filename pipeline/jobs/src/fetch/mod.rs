@@ -218,9 +218,8 @@ impl Begun {
         let decided = make_room(&folder, decided).await?;
 
         // 6. Fetch it: checked, in place, and the seals last.
-        let due = || {
-            decided.iter().flat_map(Decided::all).filter(|(_, todo)| *todo != Todo::Nothing && *todo != Todo::Refuse)
-        };
+        let due =
+            || decided.iter().flat_map(Decided::all).filter(|(_, todo)| matches!(todo, Todo::Fetch | Todo::Replace));
         let bytes = due().map(|(item, _)| item.object.bytes).fold(0, u64::saturating_add);
         progress.report(Event::Planned { objects: due().count() as u64, bytes });
         let placed = &mut self.placed;
@@ -284,6 +283,10 @@ fn tell(decided: &[Decided], dry_run: bool, outcome: &mut Outcome) {
             let path = item.target.display();
             match todo {
                 Todo::Nothing => outcome.add(&one.unit, item, State::Present, None),
+                Todo::Blocked => {
+                    let why = format!("{path} cannot be put in place: what is there is no file; move it away");
+                    outcome.add(&one.unit, item, State::Refused, Some(why));
+                }
                 Todo::Refuse => {
                     let why = match one.seal {
                         Some(Todo::Refuse) if one.unit.dump.is_none() => format!(

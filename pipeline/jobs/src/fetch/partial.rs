@@ -3,11 +3,12 @@
 //! The name follows from what the file is to be, so that the next run finds what this one has begun, and goes on where
 //! it was cut off. What lies there is hashed again, so nothing is believed of a run that died.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use archive::names;
 use bytes::Bytes;
 use rustix::fs::{CWD, OFlags, RenameFlags};
 use rustix::io::Errno;
@@ -50,13 +51,22 @@ impl Partial {
     pub(super) fn open(item: &Item) -> Result<Partial, Error> {
         let (path, target) = (path_of(item), item.target.clone());
         let failed = |error: std::io::Error| to_disk(&target, &error);
+        // A backup holds the hashes of passwords: not everybody on this machine may read it. Dumps are as any new file.
+        let is_backup = names::is_data(&item.object.container, &item.object.name);
         if let Some(folder) = path.parent() {
-            fs::create_dir_all(folder).map_err(failed)?;
+            let mode = if is_backup { 0o750 } else { 0o777 };
+            DirBuilder::new().recursive(true).mode(mode).create(folder).map_err(failed)?;
         }
         // Others may write into the folder as well: a link there leads wherever they like.
         let mut open = OpenOptions::new();
+        open.mode(if is_backup { 0o640 } else { 0o666 });
         open.read(true).write(true).create(true).truncate(false).custom_flags(OFlags::NOFOLLOW.bits().cast_signed());
         let mut file = open.open(&path).map_err(failed)?;
+        let found = file.metadata().map_err(failed)?;
+        if !found.is_file() || found.nlink() > 1 {
+            let message = format!("{} is in the way: it is no file, or has another name besides", path.display());
+            return Err(Error::new(Kind::Usage, message).hint("remove it; what had been fetched is fetched again"));
+        }
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {

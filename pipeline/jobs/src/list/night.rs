@@ -248,7 +248,11 @@ pub(super) async fn read(
         shards: manifest
             .as_ref()
             .map_or(0, |manifest| manifest.objects.iter().filter(|object| object.kind == "shard").count() as u64),
-        bytes: manifest.iter().flat_map(|manifest| &manifest.objects).map(|object| object.bytes).sum(),
+        bytes: manifest
+            .iter()
+            .flat_map(|manifest| &manifest.objects)
+            .map(|object| object.bytes)
+            .fold(0, u64::saturating_add),
         points: manifest.as_ref().filter(|manifest| manifest.verified.is_some()).map(points),
         started: manifest.as_ref().map(|manifest| manifest.started),
         sealed: manifest.as_ref().map(|manifest| manifest.sealed),
@@ -309,11 +313,11 @@ fn is_restore(container: &str, name: &str) -> bool {
 }
 
 fn points(manifest: &BackupOutline) -> u64 {
-    manifest.measurements.iter().map(of_measurement).sum()
+    manifest.measurements.iter().map(of_measurement).fold(0, u64::saturating_add)
 }
 
 fn of_measurement(measurement: &MeasurementRecord) -> u64 {
-    measurement.fields.iter().map(|field| field.points).sum()
+    measurement.fields.iter().map(|field| field.points).fold(0, u64::saturating_add)
 }
 
 fn verified(record: VerifyRecord, sha256: Option<&str>) -> Option<Verified> {

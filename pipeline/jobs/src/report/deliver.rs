@@ -44,12 +44,18 @@ pub(super) async fn write(file: &Path, html: String) -> Result<PathBuf, Error> {
                 Error::new(Kind::Usage, format!("cannot {operation}: its folder does not exist"))
                     .hint("make the folder, or name another file with --html")
             }
+            std::io::ErrorKind::InvalidInput => {
+                Error::new(Kind::Usage, format!("cannot {operation}: it is neither a file nor nothing"))
+                    .hint("a page replaces what it is written to: name another file, or print it with --html -")
+            }
             std::io::ErrorKind::IsADirectory => Error::new(Kind::Usage, format!("cannot {operation}: it is a folder"))
                 .hint(format!("name a file in it: --html {}", target.join("report.html").display())),
             _ => Error::io(operation, error),
         }
     };
     blocking(move || {
+        // A link stays one: what it leads to is replaced.
+        let target = std::fs::canonicalize(&target).unwrap_or(target);
         let folder = match target.parent() {
             Some(folder) if !folder.as_os_str().is_empty() => folder,
             _ => Path::new("."),
@@ -57,6 +63,9 @@ pub(super) async fn write(file: &Path, html: String) -> Result<PathBuf, Error> {
         let write = || {
             if target.is_dir() {
                 return Err(std::io::ErrorKind::IsADirectory.into());
+            }
+            if std::fs::symlink_metadata(&target).is_ok_and(|found| !found.is_file()) {
+                return Err(std::io::ErrorKind::InvalidInput.into());
             }
             // As any new file: the user's umask decides who may read it.
             let permissions = Permissions::from_mode(0o666);

@@ -181,7 +181,7 @@ impl Outcome {
             from: model.span().map(|(from, _)| from),
             to: model.span().map(|(_, to)| to),
             nights: Nights::of(&model.days),
-            bytes: model.nights.iter().map(|night| night.listed.bytes).sum(),
+            bytes: model.nights.iter().map(|night| night.listed.bytes).fold(0, u64::saturating_add),
             last_night,
             last_sealed: model.last_sealed(),
             last_restore: model.last_restore().map(restore),

@@ -82,7 +82,7 @@ async fn a_disk_without_room_is_refused_before_anything_is_downloaded() {
         }
     })
     .await;
-    assert_refused(&bench, bench.config(&target), &target, Kind::Failed, "and 115292150 are needed").await;
+    assert_refused(&bench, bench.config(&target), &target, Kind::Failed, "bytes, and 1152921504").await;
 }
 
 #[tokio::test]

@@ -113,7 +113,7 @@ impl Bench {
 
     /// The archive where its files are not read past the store.
     pub(crate) fn elsewhere(&self) -> Arc<dyn Store> {
-        Arc::new(store::Metered::new(Arc::clone(&self.store), None, &Arc::default()))
+        Arc::new(store::Metered::new(Arc::clone(&self.store), Some(1 << 40), &Arc::default()))
     }
 
     pub(crate) async fn verify_elsewhere(&self, config: Config) -> Result<Outcome, Error> {

@@ -71,7 +71,12 @@ pub(super) fn render(model: &Model, location: &str, writer: &Writer) -> Result<S
         last_day: last.map(|night| words::long_day(night.listed.night)),
         databases: last.map(tables::databases).unwrap_or_default(),
     };
-    page.render().map_err(|error| Error::new(Kind::Failed, format!("cannot make the page: {error}")))
+    let page = page.render().map_err(|error| Error::new(Kind::Failed, format!("cannot make the page: {error}")))?;
+    // Names come from whoever may write points. What is no text in HTML, or turns its direction, is none of ours.
+    let turns =
+        |c| matches!(c, '\u{061C}' | '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}');
+    let is_foreign = |c: char| turns(c) || c.is_control() && c != '\n';
+    Ok(page.chars().map(|c| if is_foreign(c) { char::REPLACEMENT_CHARACTER } else { c }).collect())
 }
 
 fn span(model: &Model) -> String {
