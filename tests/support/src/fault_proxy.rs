@@ -88,6 +88,7 @@ struct Plan {
 struct Passed {
     requests: AtomicU64,
     answers: AtomicU64,
+    resets: AtomicU64,
 }
 
 /// What a connection is told, and what is told of it.
@@ -189,6 +190,12 @@ impl FaultProxy {
     pub fn answer_bytes(&self) -> u64 {
         self.passed.answers.load(Ordering::Relaxed)
     }
+
+    /// How many connections were reset, by a fault or by one of the sides.
+    #[must_use]
+    pub fn resets(&self) -> u64 {
+        self.passed.resets.load(Ordering::Relaxed)
+    }
 }
 
 impl Drop for FaultProxy {
@@ -234,6 +241,7 @@ async fn relay(mut client: TcpStream, target: String, fault: Fault, watched: Wat
             std::future::pending().await
         }
         End::Reset => {
+            watched.passed.resets.fetch_add(1, Ordering::Relaxed);
             // Closing the sockets, which is next, now sends a reset.
             let _ = client.set_zero_linger();
             let _ = server.set_zero_linger();

@@ -277,7 +277,9 @@ fn explain(error: &clap::Error, command: &Command, origins: &BTreeMap<String, Or
         }
         ErrorKind::ValueValidation => {
             let source = std::error::Error::source(error);
-            let reason = source.map_or_else(String::new, |source| format!(": {source}"));
+            // Some reasons have lines of their own, and a message is one.
+            let in_one_line = |reason: String| reason.split_whitespace().collect::<Vec<_>>().join(" ");
+            let reason = source.map_or_else(String::new, |source| format!(": {}", in_one_line(source.to_string())));
             Failure::usage(format!("cannot use {value:?} as {place}{reason}"), value_hint(source).unwrap_or(help))
         }
         ErrorKind::MissingRequiredArgument => {
