@@ -29,6 +29,7 @@ pub struct Body {
 pub(crate) enum Source {
     Memory(Bytes),
     File(PathBuf),
+    Part(PathBuf, Range<u64>),
     Slow(Box<Source>, Rate),
 }
 
@@ -44,6 +45,12 @@ impl Body {
     #[must_use]
     pub fn from_file(path: impl AsRef<Path>, digests: Digests) -> Body {
         Body { source: Source::File(path.as_ref().to_owned()), digests }
+    }
+
+    /// A body that is the half-open byte `range` of a local file, which must not change either.
+    #[must_use]
+    pub fn from_file_range(path: impl AsRef<Path>, range: Range<u64>, digests: Digests) -> Body {
+        Body { source: Source::Part(path.as_ref().to_owned(), range), digests }
     }
 
     /// Length and digests of the body.
@@ -77,10 +84,8 @@ impl Source {
         match self {
             Source::Slow(source, _) => Box::pin(source.len()).await,
             Source::Memory(bytes) => Ok(bytes.len() as u64),
-            Source::File(path) => match tokio::fs::metadata(path).await {
-                Ok(metadata) => Ok(metadata.len()),
-                Err(source) => Err(Error::Io { operation: format!("read {}", path.display()), source }),
-            },
+            Source::File(path) => file_length(path).await,
+            Source::Part(path, range) => Ok(file_length(path).await?.min(range.end).saturating_sub(range.start)),
         }
     }
 
@@ -96,6 +101,11 @@ impl Source {
                 let path = path.clone();
                 file_pieces(move || File::open(path), range)
             }
+            Source::Part(path, part) => {
+                let path = path.clone();
+                let within = |at: u64| part.start.saturating_add(at).min(part.end);
+                file_pieces(move || File::open(path), within(range.start)..within(range.end))
+            }
             Source::Slow(source, rate) => rate.slow(source.pieces(range)),
         }
     }
@@ -105,8 +115,20 @@ impl Source {
         Ok(match self {
             Source::Memory(bytes) => Box::new(io::Cursor::new(bytes.clone())),
             Source::File(path) => Box::new(File::open(path)?),
+            Source::Part(path, range) => {
+                let mut file = File::open(path)?;
+                file.seek(SeekFrom::Start(range.start))?;
+                Box::new(file.take(range.end - range.start))
+            }
             Source::Slow(source, rate) => rate.slow_reader(source.open()?),
         })
+    }
+}
+
+async fn file_length(path: &Path) -> Result<u64, Error> {
+    match tokio::fs::metadata(path).await {
+        Ok(metadata) => Ok(metadata.len()),
+        Err(source) => Err(Error::Io { operation: format!("read {}", path.display()), source }),
     }
 }
 

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use futures_util::stream::BoxStream;
 
-use crate::{Body, Digests, Error};
+use crate::{Body, Digests, Error, Sharing};
 
 /// A body on its way out of the store, piece by piece.
 pub type ByteStream = BoxStream<'static, Result<Bytes, Error>>;
@@ -90,6 +90,11 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
         self.head(container, name).await
     }
 
+    /// The same store, where it can let objects share their bytes.
+    fn sharing(&self) -> Option<&dyn Sharing> {
+        None
+    }
+
     /// The file in which the object lies, for a reader that goes to and fro in it; `None` where objects are no files of
     /// this machine, or are not to be read past the store. The file need not exist.
     fn file(&self, _container: &str, _name: &str) -> Option<PathBuf> {
@@ -121,7 +126,7 @@ pub struct ContainerEntry {
 pub struct ObjectEntry {
     /// Name of the object.
     pub name: String,
-    /// Size in bytes as the listing has it.
+    /// Size in bytes as the listing has it; of a link that of its target, where the listing tells.
     pub bytes: u64,
     /// The ETag as the listing has it, where it has one. Listings are hints: it may be an older object's.
     pub etag: Option<String>,
@@ -136,7 +141,12 @@ pub struct ObjectInfo {
     pub etag: Option<String>,
     /// Whether it consists of segments: else its ETag is the MD5 of its bytes.
     pub is_segmented: bool,
-    /// When the object was written, by the store's clock.
+    /// Whether another object is told of, to which this one is a link; two names of one file are none.
+    pub is_link: bool,
+    /// What a link to it has to name, so that the two are never mixed up with later ones; `None` where nothing needs to be
+    /// named.
+    pub link_tag: Option<String>,
+    /// When the object was written, by the store's clock; of a link its target.
     pub modified: DateTime<Utc>,
     /// When the store answered, by its clock, never before `modified`: `answered - modified` is the object's age.
     pub answered: DateTime<Utc>,

@@ -44,6 +44,14 @@ pub enum Error {
         /// What came back.
         reason: String,
     },
+    /// The store cannot do this here, such as a link between two disks.
+    #[error("cannot {operation}: {reason}")]
+    Unsupported {
+        /// What was being done.
+        operation: String,
+        /// What came back.
+        reason: String,
+    },
     /// The object was replaced or deleted while it was being read.
     #[error("{object} was replaced while it was being read")]
     Changed {

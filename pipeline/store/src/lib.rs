@@ -10,6 +10,7 @@ mod digest;
 mod error;
 mod folder;
 mod metered;
+mod sharing;
 pub mod swift;
 
 pub use body::Body;
@@ -18,4 +19,5 @@ pub use digest::{Digester, Digests, Segment};
 pub use error::Error;
 pub use folder::Folder;
 pub use metered::Metered;
+pub use sharing::{Composition, Piece, Sharing, Target};
 pub use swift::Swift;

@@ -15,7 +15,9 @@ use futures_util::stream::{self, BoxStream, StreamExt, TryStreamExt};
 use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultDirectRateLimiter, Quota};
 
-use crate::{Body, ContainerEntry, Download, Error, ObjectEntry, ObjectInfo, Store};
+use crate::{
+    Body, Composition, ContainerEntry, Download, Error, ObjectEntry, ObjectInfo, Piece, Sharing, Store, Target,
+};
 
 /// What is counted, in bytes: the limiter's own unit is too coarse in time for single bytes at high rates.
 const UNIT: u64 = 1 << 10;
@@ -198,6 +200,10 @@ impl Store for Metered {
         self.store.head_with_segments(container, name).await
     }
 
+    fn sharing(&self) -> Option<&dyn Sharing> {
+        self.store.sharing().is_some().then_some(self)
+    }
+
     /// What is read past the store is not limited, so it is only where there is no limit; it does not travel either.
     fn file(&self, container: &str, name: &str) -> Option<PathBuf> {
         self.down.limit.is_none().then(|| self.store.file(container, name)).flatten()
@@ -213,5 +219,53 @@ impl Store for Metered {
 
     async fn delete_with_segments(&self, container: &str, name: &str) -> Result<(), Error> {
         self.store.delete_with_segments(container, name).await
+    }
+}
+
+impl Metered {
+    /// The store below, for a call that only one that shares has been asked for.
+    fn below(&self) -> Result<&dyn Sharing, Error> {
+        self.store.sharing().ok_or_else(|| Error::Unsupported {
+            operation: format!("share objects in {}", self.store.location()),
+            reason: "it has no such means".to_owned(),
+        })
+    }
+}
+
+#[async_trait]
+impl Sharing for Metered {
+    fn composition(&self) -> Option<Composition> {
+        self.store.sharing()?.composition()
+    }
+
+    async fn create_keeping_container(&self, container: &str) -> Result<(), Error> {
+        self.below()?.create_keeping_container(container).await
+    }
+
+    async fn compose(&self, container: &str, name: &str, pieces: &[Piece]) -> Result<ObjectInfo, Error> {
+        // What is given inline travels, if not as a body.
+        for piece in pieces {
+            if let Piece::Inline(bytes) = piece {
+                let mut left = bytes.len();
+                while left > 0 {
+                    let slice = self.up.slice(left);
+                    self.up.pass(slice).await;
+                    left -= slice;
+                }
+            }
+        }
+        self.below()?.compose(container, name, pieces).await
+    }
+
+    async fn link(&self, container: &str, name: &str, target: &Target) -> Result<ObjectInfo, Error> {
+        self.below()?.link(container, name, target).await
+    }
+
+    async fn destroy(&self, container: &str, name: &str) -> Result<(), Error> {
+        self.below()?.destroy(container, name).await
+    }
+
+    async fn undelete(&self, container: &str, name: &str) -> Result<bool, Error> {
+        self.below()?.undelete(container, name).await
     }
 }

@@ -4,6 +4,7 @@
 //! unfinished files (`.nightshard-unfinished-…`) while somebody writes.
 
 mod names;
+mod sharing;
 mod walk;
 mod write;
 
@@ -20,7 +21,7 @@ use futures_util::stream::{self, StreamExt};
 use tokio_util::sync::CancellationToken;
 
 use crate::body::file_pieces;
-use crate::{Body, ByteStream, ContainerEntry, Download, Error, ObjectEntry, ObjectInfo, Store};
+use crate::{Body, ByteStream, ContainerEntry, Download, Error, ObjectEntry, ObjectInfo, Sharing, Store};
 
 /// Names in one page of a listing, as many as Swift gives.
 const LISTING_LIMIT: usize = 10_000;
@@ -185,6 +186,10 @@ impl Store for Folder {
         self.run(Call::object("look at", container, name), move || Ok(info(&stat(&path)?))).await
     }
 
+    fn sharing(&self) -> Option<&dyn Sharing> {
+        Some(self)
+    }
+
     fn file(&self, container: &str, name: &str) -> Option<PathBuf> {
         names::object_path(&self.root, container, name).ok()
     }
@@ -256,7 +261,9 @@ fn stat(path: &Path) -> io::Result<Metadata> {
 fn info(metadata: &Metadata) -> ObjectInfo {
     let modified = metadata.modified().map_or(DateTime::UNIX_EPOCH, DateTime::<Utc>::from);
     // The folder's clock is this machine's: the one place outside of the doors that reads it.
-    ObjectInfo { bytes: metadata.len(), etag: None, is_segmented: false, modified, answered: Utc::now().max(modified) }
+    let answered = Utc::now().max(modified);
+    let bytes = metadata.len();
+    ObjectInfo { bytes, etag: None, is_segmented: false, is_link: false, link_tag: None, modified, answered }
 }
 
 fn location(root: &Path) -> String {
@@ -301,6 +308,9 @@ impl Call {
             }
             ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
                 Error::Forbidden { operation, status, reason: location(root) }
+            }
+            ErrorKind::CrossesDevices | ErrorKind::TooManyLinks | ErrorKind::Unsupported => {
+                Error::Unsupported { operation, reason: status }
             }
             ErrorKind::InvalidFilename => {
                 Error::InvalidName { object, reason: "its path is longer than the file system allows".to_owned() }

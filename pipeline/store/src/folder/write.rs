@@ -20,6 +20,9 @@ const FILE_MODE: u32 = 0o640;
 /// How often a directory is made again that was removed under our hands, because its last object was deleted.
 const DIRECTORY_TRIES: u32 = 100;
 
+/// How often a link is made again that was swept away before it had its place.
+const LINK_TRIES: u32 = 10;
+
 /// What was found in a body other than what was declared.
 #[derive(Debug)]
 pub(super) struct Difference {
@@ -164,4 +167,38 @@ pub(super) fn remove_empty(directory: &Path) -> io::Result<()> {
     }
     sweep(directory)?;
     fs::remove_dir(directory)
+}
+
+/// Gives the file `from` a second name, `target`, which lies below `container`, in the place of what stood there: at once,
+/// as [`write`] does.
+pub(super) fn link(container: &Path, from: &Path, target: &Path) -> io::Result<()> {
+    let directory = target.parent().unwrap_or(container);
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        match try_to_link(container, directory, from, target) {
+            // Somebody swept it away: nothing tells that its writer is alive.
+            Err(error) if error.kind() == io::ErrorKind::NotFound && from.exists() && tries < LINK_TRIES => {}
+            other => {
+                other?;
+                break;
+            }
+        }
+    }
+    for above in directory.ancestors().take_while(|above| above.starts_with(container)) {
+        File::open(above)?.sync_all()?;
+    }
+    Ok(())
+}
+
+fn try_to_link(container: &Path, directory: &Path, from: &Path, target: &Path) -> io::Result<()> {
+    let unfinished = begin(container, directory)?;
+    let path = unfinished.path().with_extension("link");
+    fs::hard_link(from, &path)?;
+    // Renaming one name of a file to another one of it does nothing, and leaves the first.
+    let renamed = fs::rename(&path, target);
+    match fs::remove_file(&path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => renamed,
+    }
 }

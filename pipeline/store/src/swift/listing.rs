@@ -17,6 +17,9 @@ struct ObjectRow {
     name: String,
     bytes: u64,
     hash: Option<String>,
+    /// Of a link that names what it leads to.
+    symlink_bytes: Option<u64>,
+    symlink_etag: Option<String>,
 }
 
 impl Swift {
@@ -36,7 +39,14 @@ impl Swift {
         after: Option<&str>,
     ) -> Result<Vec<ObjectEntry>, Error> {
         let rows = self.page::<ObjectRow>(Some(container), prefix, after).await?;
-        Ok(rows.into_iter().map(|row| ObjectEntry { name: row.name, bytes: row.bytes, etag: row.hash }).collect())
+        Ok(rows
+            .into_iter()
+            .map(|row| ObjectEntry {
+                name: row.name,
+                bytes: row.symlink_bytes.unwrap_or(row.bytes),
+                etag: row.symlink_etag.or(row.hash),
+            })
+            .collect())
     }
 
     /// One page of a container, or of the account.

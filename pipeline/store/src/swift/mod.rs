@@ -2,7 +2,7 @@
 //!
 //! The stations: [`settings`] say where and who, [`session`] holds the token ([`keystone`] or version 1), [`wire`]
 //! speaks HTTP, [`tries`] decide what a failure means and whether to try again; [`upload`], [`segments`],
-//! [`download`] and [`listing`] are the calls themselves.
+//! [`download`], [`listing`] and [`sharing`] are the calls themselves.
 
 mod download;
 mod keystone;
@@ -11,6 +11,7 @@ mod listing;
 mod segments;
 mod session;
 mod settings;
+mod sharing;
 mod tries;
 mod upload;
 mod wire;
@@ -21,7 +22,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use reqwest::header::{CONTENT_LENGTH, ETAG, HeaderMap, HeaderName, LAST_MODIFIED};
+use reqwest::header::{CONTENT_LENGTH, CONTENT_LOCATION, ETAG, HeaderMap, HeaderName, LAST_MODIFIED};
 use reqwest::{Client, Method, RequestBuilder, Response};
 use tokio::sync::OnceCell;
 
@@ -30,7 +31,7 @@ pub use self::settings::{ApplicationCredential, Credentials, Identity, KeystoneC
 use self::limits::Limits;
 use self::session::{Session, Token};
 use self::tries::{Call, Fault, Tries};
-use crate::{Body, ContainerEntry, Download, Error, ObjectEntry, ObjectInfo, Store};
+use crate::{Body, ContainerEntry, Download, Error, ObjectEntry, ObjectInfo, Sharing, Store};
 
 /// The longest names that Swift takes as it is usually configured, in bytes.
 const LONGEST_CONTAINER: usize = 256;
@@ -140,7 +141,11 @@ impl Swift {
     async fn look(&self, token: &Token, container: &str, name: &str) -> Result<ObjectInfo, Fault> {
         let request = self.request(Method::HEAD, token, container, Some(name)).header("X-Newest", "true");
         let response = wire::exchange(request, self.settings()).await?;
-        found(response.headers()).ok_or_else(|| {
+        // An answer of a link says where it comes from; one of a container with versions says which version it is.
+        let asked = wire::address("", container, Some(name));
+        let is_link = wire::text(response.headers(), CONTENT_LOCATION)
+            .is_some_and(|from| !from.split('?').next().unwrap_or_default().ends_with(&asked));
+        found(response.headers()).map(|info| ObjectInfo { is_link, ..info }).ok_or_else(|| {
             Fault::Final(Error::Protocol {
                 operation: format!("look at {container}/{name}"),
                 reason: "Content-Length, X-Timestamp or Date is missing, or cannot be read".to_owned(),
@@ -244,6 +249,11 @@ impl Store for Swift {
         Ok(info)
     }
 
+    fn sharing(&self) -> Option<&dyn Sharing> {
+        let limits = &self.0.limits;
+        (limits.links && limits.segments.is_some()).then_some(self)
+    }
+
     async fn list(&self, container: &str, prefix: &str, after: Option<&str>) -> Result<Vec<ObjectEntry>, Error> {
         check_container(container)?;
         self.objects(container, prefix, after).await
@@ -302,7 +312,10 @@ fn found(headers: &HeaderMap) -> Option<ObjectInfo> {
     let answered = wire::date(headers)?.max(modified);
     let is_segmented = wire::text(headers, HeaderName::from_static("x-static-large-object"))
         .is_some_and(|value| value.eq_ignore_ascii_case("true"));
-    Some(ObjectInfo { bytes, etag, is_segmented, modified, answered })
+    // A link to a large object names the manifest, and one to any other object its ETag.
+    let link_tag = wire::text(headers, HeaderName::from_static("x-manifest-etag")).map(str::to_owned);
+    let link_tag = link_tag.or_else(|| etag.clone());
+    Some(ObjectInfo { bytes, etag, is_segmented, is_link: false, link_tag, modified, answered })
 }
 
 /// Seconds since 1970 with a fraction of five digits, as Swift writes its times.

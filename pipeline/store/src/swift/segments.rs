@@ -37,10 +37,12 @@ const NUMBER_DIGITS: usize = 8;
 
 /// A line of a manifest, as it is sent.
 #[derive(Serialize)]
-struct Entry {
-    path: String,
-    etag: String,
-    size_bytes: u64,
+#[serde(untagged)]
+pub(super) enum Entry {
+    /// An object.
+    Object { path: String, etag: String, size_bytes: u64 },
+    /// Bytes that stand in the manifest itself, in base 64.
+    Inline { data: String },
 }
 
 /// A line of a manifest, as Swift gives it back.
@@ -117,7 +119,16 @@ impl Swift {
             return Err(error);
         }
         let mut replaced = self.segments_of(container, name).await?;
-        match self.upload_manifest(call, container, name, body, &pieces).await {
+        let entries: Vec<Entry> = pieces
+            .iter()
+            .map(|piece| Entry::Object {
+                path: format!("/{}/{}", piece.container, piece.name),
+                etag: piece.etag.clone(),
+                size_bytes: piece.range.end - piece.range.start,
+            })
+            .collect();
+        let whole = (body.digests().bytes, body.digests().etag());
+        match self.upload_manifest(call, container, name, &entries, whole).await {
             Ok(info) => {
                 match self.stray_segments(container, name).await {
                     Ok(strays) => replaced.extend(strays),
@@ -166,28 +177,19 @@ impl Swift {
         Ok(())
     }
 
-    /// Stores the manifest until a HEAD shows the whole object.
-    async fn upload_manifest(
+    /// Stores the manifest until a HEAD shows the whole object, with so many bytes and this ETag.
+    pub(super) async fn upload_manifest(
         &self,
         call: Call,
         container: &str,
         name: &str,
-        body: &Body,
-        pieces: &[Piece],
+        entries: &[Entry],
+        (bytes, etag): (u64, String),
     ) -> Result<ObjectInfo, Error> {
-        let entries: Vec<Entry> = pieces
-            .iter()
-            .map(|piece| Entry {
-                path: format!("/{}/{}", piece.container, piece.name),
-                etag: piece.etag.clone(),
-                size_bytes: piece.range.end - piece.range.start,
-            })
-            .collect();
-        let (bytes, etag) = (body.digests().bytes, body.digests().etag());
         let mut tries = Tries::new(self.settings(), call);
         loop {
             let token = self.0.session.token_for_upload().await?;
-            let fault = match self.send_manifest(&token, container, name, &entries, &etag).await {
+            let fault = match self.send_manifest(&token, container, name, entries, &etag).await {
                 // A lost answer may have been a yes.
                 Ok(()) | Err(Fault::Network(_)) => match self.find(container, name).await {
                     Ok(found) => match difference(bytes, &etag, &found) {

@@ -7,6 +7,7 @@ mod common;
 mod listings;
 mod objects;
 mod segments;
+mod sharing;
 mod uploads;
 
 use std::sync::Arc;
@@ -132,6 +133,9 @@ conformance! {
         listings::a_page_may_begin_anywhere
         listings::containers_are_made_and_removed
         listings::containers_are_listed_page_by_page
+        sharing::a_link_is_the_object_under_another_name
+        sharing::a_link_leads_to_what_is_there_or_is_refused
+        sharing::what_was_destroyed_is_gone_for_good
     ]
     swift alone: [
         segments::a_large_body_is_stored_in_segments_and_read_as_one
@@ -145,5 +149,8 @@ conformance! {
         segments::a_failed_upload_leaves_no_segments_behind
         segments::strange_names_have_segments_too
         segments::a_segment_that_is_missing_or_another_is_found_without_reading
+        sharing::a_link_of_another_object_than_was_named_is_refused
+        sharing::a_composed_object_is_its_pieces_in_their_order
+        sharing::an_object_of_pieces_that_are_not_there_is_refused
     ]
 }
