@@ -13,6 +13,7 @@ pub mod names;
 mod nights;
 mod pattern;
 pub mod records;
+pub mod retention;
 pub mod state;
 pub mod verification;
 

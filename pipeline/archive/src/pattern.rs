@@ -19,6 +19,15 @@ pub struct ContainerPattern {
     hourly: bool,
 }
 
+/// What the name of a container tells.
+struct Parts<'a> {
+    day: NaiveDate,
+    /// The beginning of its hour, where containers are named by the hour.
+    hour: Option<DateTime<FixedOffset>>,
+    /// What follows the date: nothing, or a label behind `_`.
+    rest: &'a str,
+}
+
 impl Default for ContainerPattern {
     fn default() -> Self {
         ContainerPattern { text: "%Y-%m-%d".to_owned(), label: None, hourly: false }
@@ -52,31 +61,37 @@ impl ContainerPattern {
     /// The day of a container that is named so, with any label or none.
     #[must_use]
     pub fn day_of(&self, container: &str) -> Option<NaiveDate> {
-        self.parts(container).map(|(day, _)| day)
+        self.parts(container).map(|parts| parts.day)
+    }
+
+    /// The beginning of the hour of a container that is named so, where containers are named by the hour.
+    #[must_use]
+    pub fn hour_of(&self, container: &str) -> Option<DateTime<FixedOffset>> {
+        self.parts(container)?.hour
     }
 
     /// The label of a container that is named so; `None` for one without, and for any other container.
     #[must_use]
     pub fn label_of<'a>(&self, container: &'a str) -> Option<&'a str> {
-        self.parts(container)?.1.strip_prefix('_')
+        self.parts(container)?.rest.strip_prefix('_')
     }
 
-    /// The day of a container that is named so, and what follows the date: nothing, or a label behind `_`.
-    fn parts<'a>(&self, container: &'a str) -> Option<(NaiveDate, &'a str)> {
+    /// What the name of a container tells that is named so.
+    fn parts<'a>(&self, container: &'a str) -> Option<Parts<'a>> {
         // What can be read as a day need not be what we write for it.
-        let (day, written, rest) = if self.hourly {
+        let (day, hour, written, rest) = if self.hourly {
             // The minutes, which a name does not have, are told with the offset.
             let text = format!("%M {}", self.text);
             let padded = format!("00 {container}");
             let (hour, rest) = DateTime::parse_and_remainder(&padded, &text).ok()?;
-            (hour.date_naive(), hour.format(&self.text).to_string(), rest.len())
+            (hour.date_naive(), Some(hour), hour.format(&self.text).to_string(), rest.len())
         } else {
             let (day, rest) = NaiveDate::parse_and_remainder(container, &self.text).ok()?;
-            (day, day.format(&self.text).to_string(), rest.len())
+            (day, None, day.format(&self.text).to_string(), rest.len())
         };
         let (name, rest) = container.split_at_checked(container.len().checked_sub(rest)?)?;
         let is_label = rest.is_empty() || rest.strip_prefix('_').is_some_and(|label| label.parse::<Label>().is_ok());
-        (is_label && name == written).then_some((day, rest))
+        (is_label && name == written).then_some(Parts { day, hour, rest })
     }
 
     /// The same pattern for backups with this label, or for those without one.
