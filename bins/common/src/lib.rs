@@ -22,7 +22,7 @@ mod telling;
 mod time_zone;
 mod values;
 
-pub use archive::{Date, Dates, Sample};
+pub use archive::{Date, Dates, Reason, Sample};
 pub use connect::Connected;
 pub use door::{Context, Door, Report, open};
 pub use environment::Environment;

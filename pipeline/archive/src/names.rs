@@ -94,6 +94,12 @@ pub fn verify_record(container: &str) -> String {
     format!("{container}/manifests/verify.json")
 }
 
+/// That the night is to be kept, and why.
+#[must_use]
+pub fn pin_record(container: &str) -> String {
+    format!("{container}/manifests/pin.json")
+}
+
 /// The marker of a run under way.
 #[must_use]
 pub fn running_marker(container: &str, id: &str) -> String {

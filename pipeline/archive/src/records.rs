@@ -1,4 +1,4 @@
-//! The other documents of a night: dumps, restores, runs under way. Types of the wire, like the manifest.
+//! The other documents of a night: dumps, restores, pins, runs under way. Types of the wire, like the manifest.
 
 use std::collections::BTreeMap;
 
@@ -225,6 +225,29 @@ pub struct Target {
     pub url: String,
     /// Its data directory.
     pub data_directory: String,
+}
+
+/// The night is to be kept when others of its age are removed. A night is pinned as long as this lies beside its seal,
+/// whichever seal that is: a backup that replaces the night stays pinned.
+///
+/// Whoever removes nights has to ask for it by its name, since listings are late, and keeps a night whose pin cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PinRecord {
+    /// `nightshard-pin/1`.
+    pub format: String,
+    /// The program that wrote this.
+    pub writer: Writer,
+    /// The host that it ran on.
+    pub host: String,
+    /// When the pin was set; one that is set again has another reason, and is as old as that.
+    pub set: DateTime<Utc>,
+    /// Why the night is kept, in the words of whoever pinned it: a [`Reason`](crate::Reason) when it was written.
+    pub reason: String,
+}
+
+impl Document for PinRecord {
+    const WHAT: &'static str = "pin";
+    const FORMAT: &'static str = "nightshard-pin/1";
 }
 
 /// The marker of a run under way, or what ended it.

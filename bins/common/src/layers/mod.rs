@@ -207,9 +207,13 @@ fn keys(command: &Command) -> BTreeSet<String> {
     settings.map(|argument| argument.get_id().to_string()).collect()
 }
 
-/// Whether the option has a value, and can stand in the file: not a switch, and not the file's own name.
+/// What is done to one night by whoever types it. In a file it would be done again by every run that is to show something.
+const DEEDS: [&str; 3] = ["pin", "reason", "unpin"];
+
+/// Whether the option has a value, and can stand in the file: not a switch, not the file's own name, and no deed.
 fn is_setting(argument: &Arg) -> bool {
-    argument.get_action().takes_values() && argument.get_id() != "config"
+    let id = argument.get_id().as_str();
+    argument.get_action().takes_values() && id != "config" && !DEEDS.contains(&id)
 }
 
 /// Users and passwords, which never stand on a command line.

@@ -200,6 +200,7 @@ mod tests {
             sealed: sealed.map(at),
             verified: None,
             restored: Vec::new(),
+            pin: None,
             dumps: 0,
             details: None,
             unreadable: Vec::new(),

@@ -4,13 +4,15 @@
 //! containers ─▶ named as nights are, asked for ─▶ seal or markers ─▶ records beside the seal ─▶ table | one night
 //! ```
 //!
-//! It reads and changes nothing. What cannot be read is told of the night that it belongs to, and keeps no other; a store that does not answer ends the list.
+//! It reads and changes nothing, but for the pins that `pin` sets when it is asked to. What cannot be read is told of the night that it belongs to, and keeps no other; a store that does not answer ends the list.
 
 mod cache;
 mod night;
+mod pin;
 mod text;
 
 pub use night::{Details, Dump, Measurement, Night, Restored, State, Stored, Verified};
+pub use pin::{Pin, Pinned, Pinning, pin, unpin};
 pub(crate) use text::size;
 
 use std::path::PathBuf;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use archive::manifest::{BackupOutline, MeasurementRecord};
-use archive::records::{DumpManifest, RestoreRecord};
+use archive::records::{DumpManifest, PinRecord, RestoreRecord};
 use archive::state::night_state_with;
 use archive::verification::{Damage, VerifyRecord};
 use archive::{Document, Loaded, NightState, names};
@@ -11,6 +11,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 use serde::Serialize;
 use store::{ObjectEntry, Store, StoreExt};
 
+use super::Pin;
 use super::cache::Kept;
 use crate::{Error, wait};
 
@@ -43,6 +44,8 @@ pub struct Night {
     pub verified: Option<Verified>,
     /// Where it was restored.
     pub restored: Vec<Restored>,
+    /// That it is kept when others of its age are removed; null also where its pin could not be read.
+    pub pin: Option<Pin>,
     /// How many dumps are sealed in it.
     pub dumps: u64,
     /// Everything that is in it, where one night was asked for.
@@ -223,6 +226,10 @@ pub(super) async fn read(
         let record = beside.read::<VerifyRecord>(record).await?;
         verified = record.and_then(|record| self::verified(record, sha256));
     }
+    let mut pin = None;
+    for record in records.iter().filter(|record| record.name == names::pin_record(&container)) {
+        pin = beside.read::<PinRecord>(record).await?.map(Pin::from);
+    }
     let mut restored = Vec::new();
     for record in records.iter().filter(|record| is_restore(&container, &record.name)) {
         let record = beside.read::<RestoreRecord>(record).await?;
@@ -258,6 +265,7 @@ pub(super) async fn read(
         sealed: manifest.as_ref().map(|manifest| manifest.sealed),
         verified,
         restored,
+        pin,
         dumps,
         details,
         unreadable,

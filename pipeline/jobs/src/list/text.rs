@@ -7,6 +7,9 @@ use super::{Night, State};
 /// What lies between two columns.
 const GAP: &str = "  ";
 
+/// What stands behind the state of a night that is pinned, and before the line that says why.
+const PINNED: &str = "*";
+
 /// A line for each night.
 pub(super) fn table(nights: &[Night]) -> String {
     let heads = ["NIGHT", "STATE", "DATABASES", "SHARDS", "SIZE", "POINTS", "VERIFIED", "RESTORED", "DUMPS"];
@@ -14,7 +17,7 @@ pub(super) fn table(nights: &[Night]) -> String {
     rows.extend(nights.iter().map(|night| {
         vec![
             night.container.clone(),
-            state(night.state).to_owned(),
+            night.pin.as_ref().map_or(state(night.state).to_owned(), |_| format!("{} {PINNED}", state(night.state))),
             night.databases.join(","),
             night.shards.to_string(),
             size(night.bytes),
@@ -28,6 +31,10 @@ pub(super) fn table(nights: &[Night]) -> String {
     for night in nights {
         if let Some(why) = &night.why {
             text.push_str(&format!("{}: {why}\n", night.container));
+        }
+        if let Some(pin) = &night.pin {
+            let (container, since) = (&night.container, day(pin.since));
+            text.push_str(&format!("{PINNED} {container}: pinned since {since}: {}\n", pin.reason));
         }
     }
     text
@@ -48,6 +55,9 @@ pub(super) fn night(night: &Night) -> String {
             &night.points.map_or("; nobody looked into them\n".to_owned(), |points| format!(", {points} points\n")),
         );
         text.push_str(&format!("verified   {}\n", verified(night)));
+    }
+    if let Some(pin) = &night.pin {
+        text.push_str(&format!("pinned     since {}: {}\n", time(pin.since), pin.reason));
     }
     for restored in &night.restored {
         let proof = match restored.proven {

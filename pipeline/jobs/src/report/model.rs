@@ -187,6 +187,7 @@ pub(super) mod samples {
             sealed: is_ready.then(|| at(day, "22:00:00")),
             verified: None,
             restored: Vec::new(),
+            pin: None,
             dumps: 0,
             details: None,
             unreadable: Vec::new(),
