@@ -59,6 +59,16 @@ impl Body {
         &self.digests
     }
 
+    /// Opens the body for reading, in a thread that may block: what a store outside of this crate needs. It yields as many
+    /// bytes as there are, which may be others than were declared.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be opened.
+    pub fn reader(&self) -> io::Result<Box<dyn Read>> {
+        self.source.open()
+    }
+
     /// The same body, which cannot be read faster.
     pub(crate) fn slowed(&self, rate: &Rate) -> Body {
         Body { source: Source::Slow(Box::new(self.source.clone()), rate.clone()), digests: self.digests.clone() }

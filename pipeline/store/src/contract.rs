@@ -201,6 +201,35 @@ pub trait StoreExt: Store {
         self.put(container, name, &Body::from_bytes(bytes, digests)).await
     }
 
+    /// Whether the store holds exactly these bytes in one object under the name: then gives what is known of it.
+    ///
+    /// The ETag proves it as it proves an upload. A store without ETags hands the bytes out to be hashed; if it cannot, it
+    /// does not hold them.
+    async fn find_same(&self, container: &str, name: &str, digests: &Digests) -> Result<Option<ObjectInfo>, Error> {
+        use futures_util::TryStreamExt;
+        use sha2::{Digest, Sha256};
+
+        let Some(info) = self.find(container, name).await? else { return Ok(None) };
+        if info.bytes != digests.bytes {
+            return Ok(None);
+        }
+        if let Some(etag) = &info.etag {
+            let is_same = *etag == digests.etag();
+            return Ok(is_same.then_some(info));
+        }
+        let hashed = async {
+            let download = self.get_unchecked(container, name).await?;
+            download.stream.try_fold(Sha256::new(), async |hash, piece| Ok(hash.chain_update(piece))).await
+        };
+        match hashed.await {
+            Ok(hash) => Ok((hash.finalize()[..] == digests.sha256).then_some(info)),
+            Err(error) => {
+                tracing::info!("{container}/{name} is taken for another object, as it cannot be read: {error}");
+                Ok(None)
+            }
+        }
+    }
+
     /// Whether the object exists, and what is known of it.
     async fn find(&self, container: &str, name: &str) -> Result<Option<ObjectInfo>, Error> {
         match self.head(container, name).await {
