@@ -43,6 +43,12 @@ pub enum Error {
         /// The container that it lies in.
         expected: String,
     },
+    /// A document is listed, and cannot be found.
+    #[error("{name} is listed, and cannot be found")]
+    Doubtful {
+        /// Name of the object.
+        name: String,
+    },
     /// A document does not read back as it was written.
     #[error("{name} does not read back as it was written")]
     Changed {
@@ -63,7 +69,7 @@ impl Error {
     /// Whether the same call may succeed later, with nothing changed here.
     #[must_use]
     pub fn is_passing(&self) -> bool {
-        matches!(self, Error::Store(error) if error.is_passing())
+        matches!(self, Error::Doubtful { .. }) || matches!(self, Error::Store(error) if error.is_passing())
     }
 
     /// What a person can do about it, where there is something to say.
@@ -84,6 +90,10 @@ impl Error {
             Error::Missing { .. } => {
                 Some("`swift list`, or the folder of the archive, shows which nights there are".to_owned())
             }
+            Error::Doubtful { .. } => Some(
+                "it was deleted a moment ago, or the store has lost sight of it; run the same command again later"
+                    .to_owned(),
+            ),
             Error::Changed { .. } => Some("something else writes there; run the same command again".to_owned()),
         }
     }

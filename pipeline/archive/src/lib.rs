@@ -12,6 +12,7 @@ pub mod manifest;
 pub mod names;
 mod nights;
 mod pattern;
+pub mod pool;
 mod reason;
 pub mod records;
 pub mod retention;

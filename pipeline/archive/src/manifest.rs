@@ -34,6 +34,13 @@ pub struct BackupManifest {
     pub databases: Vec<String>,
     /// Everything that lies in `shards/`.
     pub objects: Vec<StoredObject>,
+    /// The container of the pool in which the shards lie, of which each object in `shards/` is then a name; absent where each
+    /// night has bytes of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pool: Option<String>,
+    /// What the backup sent, in bytes; what earlier nights had stored already is not in it. Absent in older manifests.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sent_bytes: Option<u64>,
     /// How thoroughly the shards were looked into before they were stored: `checksums` of every block, `decode` of every
     /// block, or not at all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -41,6 +48,10 @@ pub struct BackupManifest {
     /// What the shards hold, by database, retention policy and measurement in byte order; empty when nobody looked inside.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub measurements: Vec<MeasurementRecord>,
+    /// SHA-256 of the document in which each shard's own share of `measurements` stands, for the backup of the next night;
+    /// absent where nobody looked inside.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub statistics_sha256: Option<String>,
     /// What a person should know about the whole.
     #[serde(default)]
     pub warnings: Vec<String>,
@@ -205,11 +216,61 @@ pub struct ShardRecord {
     pub ends: DateTime<Utc>,
     /// When its snapshot was asked for, by the InfluxDB server's clock: every point that was acknowledged before is in it.
     pub snapshot_taken: DateTime<Utc>,
+    /// When its bytes were last read from the source, by the InfluxDB server's clock, and how many nights ago, where they
+    /// were not read for this night because nothing had changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unchanged: Option<Unchanged>,
+    /// Where its bytes lie, when they lie in the pool.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pooled: Option<Pooled>,
     /// Its files, in the order of the tar.
     pub files: Vec<ShardFile>,
     /// What a person should know about it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
+}
+
+/// That a shard was not read, because nothing in it had changed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unchanged {
+    /// When its bytes were last read, by the InfluxDB server's clock.
+    pub read: DateTime<Utc>,
+    /// How many nights in a row it has not been read.
+    pub nights: u32,
+}
+
+/// The object of the pool that a shard is a name of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pooled {
+    /// Its name in the container of the pool.
+    pub name: String,
+    /// What a link to it has to name, where the store has links that name something.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tag: Option<String>,
+    /// The objects of the pool that it consists of, in their order; what lies between them stands in its own manifest. Empty
+    /// where it is in one piece.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pieces: Vec<PooledPiece>,
+}
+
+impl Pooled {
+    /// The names of all objects of the pool that it needs.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(self.name.as_str()).chain(self.pieces.iter().map(|piece| piece.name.as_str()))
+    }
+}
+
+/// An object of the pool that holds a part of a shard, as a rule a TSM file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PooledPiece {
+    /// Its name in the container of the pool.
+    pub name: String,
+    /// Where it begins, in bytes from the start of the shard's tar.
+    pub offset: u64,
+    /// Its length in bytes.
+    pub bytes: u64,
+    /// Its MD5, which is its ETag.
+    pub md5: String,
 }
 
 /// A file within a shard's tar.

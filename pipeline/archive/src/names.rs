@@ -94,6 +94,18 @@ pub fn verify_record(container: &str) -> String {
     format!("{container}/manifests/verify.json")
 }
 
+/// What each shard of the night holds, for the backup of the next one.
+#[must_use]
+pub fn shard_statistics(container: &str) -> String {
+    format!("{container}/manifests/statistics.json")
+}
+
+/// That the night is being deleted, and why.
+#[must_use]
+pub fn deletion_record(container: &str) -> String {
+    format!("{container}/manifests/deletion.json")
+}
+
 /// That the night is to be kept, and why.
 #[must_use]
 pub fn pin_record(container: &str) -> String {

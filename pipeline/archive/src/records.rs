@@ -6,7 +6,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::Document;
-use crate::manifest::Writer;
+use crate::manifest::{MeasurementRecord, Writer};
 
 /// The seal of a dump.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -225,6 +225,41 @@ pub struct Target {
     pub url: String,
     /// Its data directory.
     pub data_directory: String,
+}
+
+/// What each shard of a night holds: read by the backup of the next night, which takes over what has not changed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShardStatistics {
+    /// `nightshard-statistics/1`.
+    pub format: String,
+    /// What each shard holds, by its id on the source.
+    pub shards: BTreeMap<u64, Vec<MeasurementRecord>>,
+}
+
+impl Document for ShardStatistics {
+    const WHAT: &'static str = "statistics of shards";
+    const FORMAT: &'static str = "nightshard-statistics/1";
+}
+
+/// That a night is being deleted: it is written before the seal goes and removed last, so that a later run goes on where
+/// one was killed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeletionRecord {
+    /// `nightshard-deletion/1`.
+    pub format: String,
+    /// The program that wrote this.
+    pub writer: Writer,
+    /// The host that it ran on.
+    pub host: String,
+    /// When it began, by that host's clock.
+    pub started: DateTime<Utc>,
+    /// SHA-256 of the seal of the night that goes; another one that stands there is of a later backup, which stays.
+    pub manifest_sha256: String,
+}
+
+impl Document for DeletionRecord {
+    const WHAT: &'static str = "deletion";
+    const FORMAT: &'static str = "nightshard-deletion/1";
 }
 
 /// The night is to be kept when others of its age are removed. A night is pinned as long as this lies beside its seal,

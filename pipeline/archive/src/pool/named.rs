@@ -1,0 +1,145 @@
+//! What the manifests of all nights name in the pool.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+use serde::{Deserialize, Serialize};
+use store::{Store, StoreExt};
+
+use super::names::PoolName;
+use crate::{Document, Error, names, read};
+
+/// Of a manifest, what it names in the pool: the same document, of which almost all is passed over.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Naming {
+    /// See [`BackupManifest::format`](crate::BackupManifest::format).
+    pub format: String,
+    /// See [`BackupManifest::pool`](crate::BackupManifest::pool).
+    #[serde(default)]
+    pub pool: Option<String>,
+    /// See [`BackupManifest::objects`](crate::BackupManifest::objects).
+    #[serde(default)]
+    pub objects: Vec<NamingObject>,
+}
+
+/// An object of a night, as far as the pool is concerned.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NamingObject {
+    /// Its length in bytes.
+    pub bytes: u64,
+    /// Where it lies in the pool.
+    #[serde(default)]
+    pub pooled: Option<NamingPooled>,
+}
+
+/// See [`Pooled`](crate::manifest::Pooled).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NamingPooled {
+    /// Name of the shard.
+    pub name: String,
+    /// Its pieces.
+    #[serde(default)]
+    pub pieces: Vec<NamingPiece>,
+}
+
+/// See [`PooledPiece`](crate::manifest::PooledPiece).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NamingPiece {
+    /// Its name.
+    pub name: String,
+    /// Its length in bytes.
+    pub bytes: u64,
+}
+
+impl Document for Naming {
+    const WHAT: &'static str = crate::BackupManifest::WHAT;
+    const FORMAT: &'static str = crate::BackupManifest::FORMAT;
+}
+
+impl Naming {
+    /// The names in the pool of this container, each with the bytes that it has of its own: those of a composed shard are
+    /// what no piece of it has.
+    pub fn names(&self, container: &str) -> impl Iterator<Item = (&str, u64)> {
+        let objects = if self.pool.as_deref() == Some(container) { self.objects.as_slice() } else { &[] };
+        objects.iter().filter_map(|object| Some((object.bytes, object.pooled.as_ref()?))).flat_map(|(bytes, pooled)| {
+            let of_pieces: u64 = pooled.pieces.iter().map(|piece| piece.bytes).sum();
+            let shard = (pooled.name.as_str(), bytes.saturating_sub(of_pieces));
+            std::iter::once(shard).chain(pooled.pieces.iter().map(|piece| (piece.name.as_str(), piece.bytes)))
+        })
+    }
+}
+
+/// The names that any manifest has.
+pub type Named = HashSet<PoolName>;
+
+/// How many nights name an object of the pool, and which is the oldest of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NamedBy {
+    /// The bytes that it has of its own.
+    pub bytes: u64,
+    /// How many nights.
+    pub nights: u32,
+    /// Number of the first that named it, as the caller counts.
+    pub first: u32,
+    /// Number of the last.
+    pub last: u32,
+}
+
+impl NamedBy {
+    /// Counts a night's names, which has a higher number than all before it.
+    pub fn count(by_name: &mut HashMap<PoolName, NamedBy>, night: u32, naming: &Naming, container: &str) {
+        for (name, bytes) in naming.names(container) {
+            let Ok(name) = name.parse() else { continue };
+            let named = by_name.entry(name).or_insert(NamedBy { bytes, nights: 0, first: night, last: night });
+            // Two shards of one night may have a piece in common.
+            if named.nights == 0 || named.last != night {
+                named.nights += 1;
+                named.last = night;
+            }
+        }
+    }
+}
+
+/// What all manifests of the store name in the pool of `container`, whatever their nights are called: several InfluxDB may
+/// share a pool. Of the nights in `gone` the caller has removed the manifest itself.
+///
+/// # Errors
+///
+/// When a manifest is there and cannot be read, or may be there: nobody knows what it names, so nothing may go.
+pub async fn named(store: &dyn Store, container: &str, gone: &BTreeSet<String>) -> Result<Named, Error> {
+    let mut all = Named::new();
+    let mut after: Option<String> = None;
+    loop {
+        let page = store.list_containers("", after.as_deref()).await?;
+        let Some(last) = page.last() else { return Ok(all) };
+        after = Some(last.name.clone());
+        for night in page.into_iter().map(|entry| entry.name).filter(|name| name != container && !gone.contains(name)) {
+            let Some(naming) = naming_of(store, &night).await? else { continue };
+            for (name, _) in naming.names(container) {
+                // A name that is not of our making is nothing that we would destroy.
+                all.extend(name.parse::<PoolName>().ok());
+            }
+        }
+    }
+}
+
+/// What the manifest in `night` names; `None` where there is surely none.
+async fn naming_of(store: &dyn Store, night: &str) -> Result<Option<Naming>, Error> {
+    let name = names::backup_manifest(night);
+    // "Not found" is believed only when nothing says otherwise, since what a manifest names that was not found is destroyed.
+    for _ in 0..2 {
+        match read::<Naming>(store, night, &name).await {
+            Ok(loaded) => return Ok(Some(loaded.document)),
+            Err(Error::Missing { .. }) => {}
+            Err(error) => return Err(error),
+        }
+        let listed = match store.list_all(night, &name).await {
+            Ok(listed) => listed.iter().any(|entry| entry.name == name),
+            Err(store::Error::NotFound { .. }) => false,
+            Err(error) => return Err(error.into()),
+        };
+        if !listed && store.find(night, &name).await?.is_none() {
+            return Ok(None);
+        }
+    }
+    Err(Error::Doubtful { name })
+}
