@@ -77,6 +77,18 @@ pub struct ShardStatistics {
     pub disk_bytes: u64,
 }
 
+/// The cache of one shard as `SHOW STATS` tells of it: points that are in no TSM file yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CacheStatistics {
+    /// Bytes that the points take in memory; they need less room in a file.
+    pub memory_bytes: u64,
+    /// The same with those that are just being written to a file.
+    pub cached_bytes: u64,
+    /// Writes that it has taken since the shard was opened.
+    pub writes: u64,
+}
+
 impl Influx {
     /// Version and clock of the server. Needs no user.
     ///
@@ -184,14 +196,17 @@ impl Influx {
         Ok(shards)
     }
 
-    /// Bytes that each shard's cache takes in memory: points that are in no TSM file yet, and need less room there.
-    pub async fn cached_bytes(&self) -> Result<BTreeMap<u64, u64>, Error> {
+    /// What each shard's cache holds and has taken, by shard id.
+    pub async fn cache_statistics(&self) -> Result<BTreeMap<u64, CacheStatistics>, Error> {
         let series = self.run("read the cache statistics", None, "SHOW STATS FOR 'tsm1_cache'").await?;
-        let cached = series.iter().filter_map(|series| {
-            let bytes = series.column("memBytes").next()?.as_u64()?;
-            Some((series.tags.get("id")?.parse().ok()?, bytes))
+        let shards = series.iter().filter_map(|series| {
+            let number = |column: &str| series.column(column).next().and_then(serde_json::Value::as_u64);
+            let memory_bytes = number("memBytes")?;
+            let cached_bytes = memory_bytes.saturating_add(number("diskBytes").unwrap_or_default());
+            let writes = number("writeOk").unwrap_or_default();
+            Some((series.tags.get("id")?.parse().ok()?, CacheStatistics { memory_bytes, cached_bytes, writes }))
         });
-        Ok(cached.collect())
+        Ok(shards.collect())
     }
 
     /// Runs a statement with a small answer; times in it are RFC 3339 texts.

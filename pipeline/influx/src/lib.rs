@@ -24,7 +24,7 @@ use std::sync::Arc;
 
 use url::Url;
 
-pub use admin::{Diagnostics, Ping, Policy, ShardStatistics};
+pub use admin::{CacheStatistics, Diagnostics, Ping, Policy, ShardStatistics};
 pub use answer::Series;
 pub use error::{Error, Interface};
 /// The builder of one point and its time, for [`Influx::write_point`].

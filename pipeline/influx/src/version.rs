@@ -38,6 +38,13 @@ impl Version {
         self.major == 1 && (5..=12).contains(&self.minor)
     }
 
+    /// Whether a snapshot may lack what the shard's cache holds, without a word: from 1.8.5 on a cache that is just being
+    /// written to a file by somebody else is left out after a second.
+    #[must_use]
+    pub fn may_leave_out_caches(&self) -> bool {
+        self.numbers() >= (1, 8, 5)
+    }
+
     fn numbers(&self) -> (u32, u32, u32) {
         (self.major, self.minor, self.patch)
     }

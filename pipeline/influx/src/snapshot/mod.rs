@@ -10,6 +10,7 @@ pub mod wire;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use chrono::{DateTime, Utc};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -113,7 +114,17 @@ impl Snapshot {
     /// The stream's end proves nothing; look for the end of the tar. An empty stream means that there is no
     /// such shard or that someone else is flushing it. Two streams of one shard at once disturb each other.
     pub async fn shard(&self, id: u64) -> Result<ShardStream, Error> {
-        let answer = self.ask(format!("read shard {id}"), Request::Shard { id }).await?;
+        self.files(id, None).await
+    }
+
+    /// The same of those files alone that were written after `since`, by the times that they have in the server's file
+    /// system. A tar without files says that there are none.
+    pub async fn shard_since(&self, id: u64, since: DateTime<Utc>) -> Result<ShardStream, Error> {
+        self.files(id, Some(since)).await
+    }
+
+    async fn files(&self, id: u64, since: Option<DateTime<Utc>>) -> Result<ShardStream, Error> {
+        let answer = self.ask(format!("read shard {id}"), Request::Shard { id, since }).await?;
         Ok(ShardStream { answer, buffer: BytesMut::new() })
     }
 

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 
+use chrono::{DateTime, SecondsFormat, Utc};
 use serde::{Deserialize, Serialize};
 
 /// First byte of a connection: which of the services behind the port is meant.
@@ -27,10 +28,12 @@ const MOST_BLANKS: usize = 64 << 20;
 /// What can be asked. (The service knows more, such as the export by time, which loses data in silence.)
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Request<'a> {
-    /// All files of a shard, as a tar.
+    /// The files of a shard, as a tar.
     Shard {
         /// The shard's id.
         id: u64,
+        /// Only those that were written later; all where it is not set.
+        since: Option<DateTime<Utc>>,
     },
     /// The metastore, framed.
     Metastore,
@@ -87,7 +90,7 @@ impl Request<'_> {
     #[must_use]
     pub fn encode_with_blanks(&self, blanks: usize) -> Vec<u8> {
         let (kind, database, policy, shard_id) = match *self {
-            Request::Shard { id } => (0, "", "", id),
+            Request::Shard { id, .. } => (0, "", "", id),
             Request::Metastore => (1, "", "", 0),
             Request::DatabaseShards { database } => (3, database, "", 0),
             Request::PolicyShards { database, policy } => (4, database, policy, 0),
@@ -97,6 +100,10 @@ impl Request<'_> {
             Request::Import { name, bytes, .. } => (name, bytes),
             _ => ("", 0),
         };
+        let since = match *self {
+            Request::Shard { since: Some(since), .. } => since.to_rfc3339_opts(SecondsFormat::AutoSi, true),
+            _ => NO_TIME.to_owned(),
+        };
         let body = Body {
             kind,
             backup_database: database,
@@ -104,7 +111,7 @@ impl Request<'_> {
             backup_retention_policy: policy,
             restore_retention_policy: "",
             shard_id,
-            since: NO_TIME,
+            since: &since,
             export_start: NO_TIME,
             export_end: NO_TIME,
             upload_size,
@@ -213,7 +220,12 @@ mod tests {
             include_bytes!("../../tests/vectors/retention-policy-info.request.bin"),
         );
         check(Request::Metastore, include_bytes!("../../tests/vectors/metastore-backup.request.bin"));
-        check(Request::Shard { id: 1 }, include_bytes!("../../tests/vectors/shard-backup.request.bin"));
+        check(Request::Shard { id: 1, since: None }, include_bytes!("../../tests/vectors/shard-backup.request.bin"));
+        let since = DateTime::parse_from_rfc3339("2100-01-01T00:00:00Z").ok().map(|time| time.to_utc());
+        check(
+            Request::Shard { id: 1, since },
+            include_bytes!("../../tests/vectors/shard-backup-since-future.request.bin"),
+        );
         let import = include_bytes!("../../tests/vectors/meta-update-ok.request.bin");
         let request = Request::Import { database: "demo", name: "demo_copy", bytes: 665 };
         check(request, &import[..import.len() - 665]);
