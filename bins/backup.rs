@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use common::{Common, Context, Date, Door, Failure, Report, Source, Telling, Verify};
+use common::{Common, Context, Date, Door, Failure, Report, Sharing, Source, Telling, Verify};
 use jobs::backup::{self, Config};
 
 /// Back up InfluxDB 1.x: every shard and the metastore, stored, checked, and sealed with a manifest
@@ -32,6 +32,8 @@ struct Backup {
     /// Shards at once
     #[arg(long, value_name = "N", default_value = "4", value_parser = clap::value_parser!(u16).range(1..=64))]
     jobs: u16,
+    #[command(flatten)]
+    sharing: Sharing,
     #[command(flatten)]
     source: Source,
     #[command(flatten)]
@@ -71,6 +73,7 @@ impl Door for Backup {
             if_missing: self.if_missing,
             replace: self.replace,
             verify: self.verify.into(),
+            shared: self.sharing.shared(&self.common.archive),
             parallel: self.jobs.into(),
             token_expiry: archive.token_expiry,
             interrupt: context.interrupt,

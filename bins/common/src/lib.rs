@@ -29,7 +29,8 @@ pub use environment::Environment;
 pub use exit::{Code, Failure};
 pub use neighbour::{Neighbour, neighbours};
 pub use options::{
-    Archive, Cache, Common, General, Influxd, LogFormat, Mode, Pages, Prove, Reading, Source, Target, Telling, Verify,
+    Archive, Cache, Common, General, Influxd, LogFormat, Mode, Pages, Prove, Reading, Sharing, Source, Target,
+    Telling, Verify,
 };
 pub use output::stream;
 pub use time_zone::machine_time_zone;

@@ -107,6 +107,9 @@ pub struct Archive {
     /// Swift: the container of the segments
     #[arg(long, value_name = "NAME", default_value = "nightshard-segments")]
     pub segments_container: String,
+    /// Container of what nights have in common
+    #[arg(long, value_name = "NAME", default_value = archive::pool::DEFAULT_CONTAINER)]
+    pub pool_container: String,
     /// Swift: how often a call is tried before it counts as failed
     #[arg(long, value_name = "N", default_value_t = 6, value_parser = clap::value_parser!(u32).range(1..))]
     pub tries: u32,
@@ -324,6 +327,42 @@ impl From<Verify> for jobs::backup::Verify {
             Verify::Checksums => jobs::backup::Verify::Checksums,
             Verify::Decode => jobs::backup::Verify::Decode,
         }
+    }
+}
+
+/// How nights share what they have in common.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Sharing")]
+pub struct Sharing {
+    /// Store what nights have in common once, where the archive can do that
+    #[arg(long, value_name = "WHEN", default_value = "auto")]
+    pub dedup: Dedup,
+    /// Read a shard every so many nights, although nothing in it has changed; 1: every night
+    #[arg(long, hide_short_help = true, value_name = "N", default_value = "7", value_parser = clap::value_parser!(u32).range(1..=366))]
+    pub read_every: u32,
+    /// How long the pool keeps what no night needs any more; decides when the pool is made
+    #[arg(long, hide_short_help = true, value_name = "DURATION", default_value = "7days", value_parser = values::grace)]
+    pub grace: Duration,
+}
+
+/// Whether nights share what they have in common.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Dedup {
+    /// Where the archive can do that; else it is said, and each night is stored with bytes of its own.
+    Auto,
+    /// Never.
+    Off,
+}
+
+impl Sharing {
+    /// The same for the job; `None` where each night has bytes of its own.
+    #[must_use]
+    pub fn shared(&self, archive: &Archive) -> Option<jobs::backup::Shared> {
+        (self.dedup == Dedup::Auto).then(|| jobs::backup::Shared {
+            pool: archive.pool_container.clone(),
+            grace: chrono::TimeDelta::from_std(self.grace).unwrap_or(archive::pool::DEFAULT_GRACE),
+            read_every: self.read_every,
+        })
     }
 }
 

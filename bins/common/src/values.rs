@@ -131,6 +131,16 @@ pub fn duration(text: &str) -> Result<Duration, ValueError> {
     }
 }
 
+/// How long a pool keeps what no night needs, such as `7days`: not so short that a backup could outlast half of it.
+pub fn grace(text: &str) -> Result<Duration, ValueError> {
+    let grace = duration(text)?;
+    let least = archive::pool::LEAST_GRACE.to_std().unwrap_or_default();
+    if grace < least {
+        return refuse("it is less than two days", "a backup must be done within half of it; 7days is the default");
+    }
+    Ok(grace)
+}
+
 /// The most that a span of time may be, such as `26h`, or `off` for no limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limit(pub Option<Duration>);

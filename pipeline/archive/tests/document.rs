@@ -54,8 +54,11 @@ fn manifest() -> BackupManifest {
             md5: "00".to_owned(),
             content: Content::Meta,
         }],
+        pool: None,
+        sent_bytes: None,
         verified: None,
         measurements: Vec::new(),
+        statistics_sha256: None,
         warnings: Vec::new(),
     }
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use archive::{BackupManifest, names};
+use chrono::TimeDelta;
 use store::{Store, StoreExt};
 use tokio::sync::OnceCell;
 
@@ -23,12 +24,19 @@ pub(super) struct Claim {
     marker: Marker,
     /// SHA-256 of the seal that this run replaces.
     replaces: Option<String>,
+    /// How old the run may be that seals; any age where nothing is said.
+    longest: Option<TimeDelta>,
     possession: OnceCell<()>,
 }
 
 impl Claim {
     pub(super) fn new(store: Arc<dyn Store>, container: String, marker: Marker, replaces: Option<String>) -> Claim {
-        Claim { store, container, marker, replaces, possession: OnceCell::new() }
+        Claim { store, container, marker, replaces, longest: None, possession: OnceCell::new() }
+    }
+
+    /// Lets the run seal only while it is younger than that, by the store's clock.
+    pub(super) fn limit(&mut self, longest: Option<TimeDelta>) {
+        self.longest = longest;
     }
 
     /// Runs a future for as long as the marker stands.
@@ -40,7 +48,21 @@ impl Claim {
     pub(super) async fn check(&self) -> Result<(), Error> {
         self.marker.check().await?;
         self.old_seal_stands().await?;
-        Ok(())
+        let Some(longest) = self.longest else { return Ok(()) };
+        let age = self.marker.age().await?;
+        if age < longest {
+            return Ok(());
+        }
+        let (age, longest) = (age.num_minutes(), longest.num_minutes());
+        Err(Error::new(
+            Kind::Failed,
+            format!(
+                "the backup has taken {age} minutes, and what it takes from other nights is sure for {longest} alone"
+            ),
+        )
+        .hint(
+            "run the same command again, which goes on from there; a pool made with a longer --grace gives more time",
+        ))
     }
 
     /// To be called before anything is stored; only the first call has something to do. Runs that have to give way to

@@ -18,7 +18,7 @@ use tokio::task::JoinSet;
 
 use super::shard::{self, Taken};
 use super::statistics::Sum;
-use super::{Run, counts, stored};
+use super::{Run, counts, unchanged};
 use crate::{Error, Event, Kind};
 
 /// How often the metastore is asked again when shards came or went meanwhile.
@@ -32,8 +32,12 @@ pub(super) struct Collected {
     pub(super) metastore: StoredObject,
     /// Bytes that were sent; the others were in the store already.
     pub(super) sent_bytes: u64,
+    /// Shards that were not read, because nothing in them had changed.
+    pub(super) unread_shards: u64,
     /// What the shards hold; nothing where they were not looked into.
     pub(super) measurements: Vec<MeasurementRecord>,
+    /// What each of them holds, by id.
+    pub(super) statistics: BTreeMap<u64, Vec<MeasurementRecord>>,
     /// The databases that are left.
     pub(super) databases: Vec<String>,
     /// What a person should know.
@@ -66,14 +70,28 @@ pub(super) async fn all(run: &Arc<Run>, mut databases: Vec<String>) -> Result<Co
         if listed.iter().all(|id| taken.contains_key(id) || !live.contains_key(id)) {
             run.progress.report(Event::Step("storing the metastore"));
             let metastore = store_metastore(run, metastore.raw).await?;
-            let sent = taken.values().filter(|shard| shard.sent).map(|shard| shard.digests.bytes);
-            let sent_bytes = sent.sum::<u64>() + metastore.bytes;
+            let sent_bytes = taken.values().map(|shard| shard.sent_bytes).sum::<u64>() + metastore.bytes;
+            let unread_shards = taken.values().filter(|shard| shard.unchanged.is_some()).count() as u64;
+            let mut statistics = BTreeMap::new();
             let mut sum = Sum::default();
-            taken.iter_mut().for_each(|(id, shard)| sum.add(*id, std::mem::take(&mut shard.measurements)));
+            for (id, shard) in &mut taken {
+                let measurements = std::mem::take(&mut shard.measurements);
+                sum.add(*id, measurements.iter().cloned());
+                statistics.insert(*id, measurements);
+            }
             let measurements = sum.finish();
             let objects =
                 taken.into_iter().filter_map(|(id, shard)| Some((id, record(shard, *live.get(&id)?)))).collect();
-            return Ok(Collected { objects, metastore, sent_bytes, measurements, databases, warnings });
+            return Ok(Collected {
+                objects,
+                metastore,
+                sent_bytes,
+                unread_shards,
+                measurements,
+                statistics,
+                databases,
+                warnings,
+            });
         }
     }
     Err(Error::new(
@@ -133,6 +151,11 @@ async fn take_missing(
     let sizes = counts::sizes(&run.influx, databases).await?;
     let size = |path: &ShardPath| sizes.get(&path.id).copied().unwrap_or_default();
     let mut waiting: Vec<ShardPath> = listed.into_iter().filter(|path| !taken.contains_key(&path.id)).collect();
+    for shard in unchanged::take(run, &waiting).await? {
+        waiting.retain(|path| path.id != shard.path.id);
+        run.progress.report(Event::Done { name: &shard.name, bytes: shard.bytes });
+        taken.insert(shard.path.id, shard);
+    }
     // From the end of the list, so that the largest does not travel alone at last.
     waiting.sort_by_key(size);
     if !waiting.is_empty() {
@@ -149,7 +172,7 @@ async fn take_missing(
         let Some(done) = travelling.join_next().await else { return Ok(()) };
         let done = done.map_err(|error| Error::new(Kind::Failed, format!("a shard's task ended: {error}")))?;
         if let Some(shard) = done? {
-            run.progress.report(Event::Done { name: &shard.name, bytes: shard.digests.bytes });
+            run.progress.report(Event::Done { name: &shard.name, bytes: shard.bytes });
             taken.insert(shard.path.id, shard);
         }
     }
@@ -160,7 +183,8 @@ async fn store_metastore(run: &Run, bytes: Bytes) -> Result<StoredObject, Error>
     let digests = Digests::of(&bytes, None);
     run.claim.take_possession(run.progress.as_ref()).await?;
     run.store.put_bytes(&run.night.container, &name, bytes).await?;
-    Ok(stored(name, &digests, Content::Meta))
+    let (sha256, md5) = (hex::encode(digests.sha256), hex::encode(digests.md5));
+    Ok(StoredObject { name, bytes: digests.bytes, sha256, md5, content: Content::Meta })
 }
 
 fn record(taken: Taken, range: TimeRange) -> StoredObject {
@@ -171,8 +195,11 @@ fn record(taken: Taken, range: TimeRange) -> StoredObject {
         starts: range.start.map(DateTime::from_timestamp_nanos),
         ends: DateTime::from_timestamp_nanos(range.end),
         snapshot_taken: taken.snapshot_taken,
+        unchanged: taken.unchanged,
+        pooled: taken.pooled,
         files: taken.files,
         warnings: taken.warnings,
     };
-    stored(taken.name, &taken.digests, Content::Shard(shard))
+    let Taken { name, bytes, sha256, md5, .. } = taken;
+    StoredObject { name, bytes, sha256, md5, content: Content::Shard(shard) }
 }

@@ -7,8 +7,6 @@ use std::collections::BTreeMap;
 
 use archive::state::FoundMarker;
 use archive::{Night, names};
-use futures_util::TryStreamExt;
-use sha2::{Digest, Sha256};
 use store::{Digests, Store, StoreExt};
 
 use super::preflight::Wanted;
@@ -98,9 +96,6 @@ impl Contents {
 }
 
 /// Whether the store holds exactly these bytes under the name, so that they need not be sent.
-///
-/// The ETag proves it as it proves an upload. A store without ETags hands the bytes out to be hashed; if it cannot,
-/// they are sent.
 pub(super) async fn holds(
     store: &dyn Store,
     container: &str,
@@ -111,23 +106,6 @@ pub(super) async fn holds(
     if held.get(name) != Some(&digests.bytes) {
         return Ok(false);
     }
-    let Some(info) = store.find(container, name).await? else { return Ok(false) };
-    if info.bytes != digests.bytes {
-        return Ok(false);
-    }
-    if let Some(etag) = info.etag {
-        return Ok(etag == digests.etag());
-    }
-    let hashed = async {
-        let download = store.get_unchecked(container, name).await?;
-        let hash = Sha256::new();
-        download.stream.try_fold(hash, async |hash, piece| Ok(hash.chain_update(piece))).await
-    };
-    match hashed.await {
-        Ok(hash) => Ok(hash.finalize()[..] == digests.sha256),
-        Err(error) => {
-            tracing::info!("{name} is sent again, as it cannot be read: {error}");
-            Ok(false)
-        }
-    }
+    // A link is what a run has left that shared with other nights: nothing tells how long its target stays.
+    Ok(store.find_same(container, name, digests).await?.is_some_and(|info| !info.is_link))
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use archive::records::{RunState, RunningMarker};
 use archive::state::{FoundMarker, markers};
 use archive::{Document, Night, names};
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use store::{Store, StoreExt};
 use tokio::sync::{Mutex, oneshot};
 use tokio::task::JoinHandle;
@@ -28,6 +28,8 @@ const PATIENCE: Duration = Duration::from_secs(180);
 /// The marker, renewed in the background until it is lowered or dropped.
 pub(super) struct Marker {
     post: Arc<Post>,
+    /// When it was raised, by the store's clock.
+    since: DateTime<Utc>,
     renewal: JoinHandle<()>,
     /// Tells why the run must end.
     ended: Mutex<oneshot::Receiver<Error>>,
@@ -74,6 +76,7 @@ impl Marker {
         let post = Arc::new(Post { store, container: night.container.clone(), name, document });
         let raised = Instant::now();
         post.write(&post.document).await?;
+        let since = post.look().await?.modified;
         let (tell, ended) = oneshot::channel();
         let renewal = {
             let post = Arc::clone(&post);
@@ -82,7 +85,7 @@ impl Marker {
                 tell.send(post.keep(raised).await).ok();
             })
         };
-        Ok(Marker { post, renewal, ended: Mutex::new(ended) })
+        Ok(Marker { post, since, renewal, ended: Mutex::new(ended) })
     }
 
     /// Runs a future for as long as the marker stands.
@@ -101,6 +104,11 @@ impl Marker {
             Verdict::Mine(others) => Ok(others),
             Verdict::Over(error) => Err(error),
         }
+    }
+
+    /// How long ago it was raised, by the store's clock.
+    pub(super) async fn age(&self) -> Result<TimeDelta, Error> {
+        Ok(self.post.look().await?.answered - self.since)
     }
 
     /// The run is over and the night is sealed: no trace is needed any more.
@@ -140,6 +148,18 @@ impl Post {
         Ok(archive::replace(self.store.as_ref(), &self.container, &self.name, document).await?)
     }
 
+    async fn look(&self) -> Result<store::ObjectInfo, Error> {
+        match self.store.find(&self.container, &self.name).await? {
+            Some(info) => Ok(info),
+            None => Err(self.removed()),
+        }
+    }
+
+    fn removed(&self) -> Error {
+        Error::new(Kind::Failed, format!("the marker {} was removed by somebody else", self.name))
+            .hint("look who writes into this container; run the same command again")
+    }
+
     /// Renews the marker until the run must end, and gives the reason.
     async fn keep(&self, raised: Instant) -> Error {
         let mut renewed = raised;
@@ -171,9 +191,7 @@ impl Post {
 
     async fn verdict(&self) -> Result<Verdict, Error> {
         if self.store.find(&self.container, &self.name).await?.is_none() {
-            let removed = Error::new(Kind::Failed, format!("the marker {} was removed by somebody else", self.name))
-                .hint("look who writes into this container; run the same command again");
-            return Ok(Verdict::Over(removed));
+            return Ok(Verdict::Over(self.removed()));
         }
         let mut found = markers(self.store.as_ref(), &self.container).await?;
         found.retain(|found| found.name != self.name && self.is_alive(found));
@@ -251,7 +269,7 @@ mod tests {
             snapshot_address: String::new(),
             data_directory: String::new(),
         };
-        let wanted = Wanted { source, databases: Vec::new(), existing: Vec::new() };
+        let wanted = Wanted { source, databases: Vec::new(), existing: Vec::new(), may_leave_out_caches: false };
         let marker = Marker::raise(&place, &night, DateTime::UNIX_EPOCH, &wanted, store).await.unwrap();
         (marker, folder)
     }

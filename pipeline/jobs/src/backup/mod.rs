@@ -4,6 +4,9 @@
 //! snapshot ─▶ spool (digests, tar walk) ─▶ TSM check ─▶ put, HEAD ─▶ local file deleted ─▶ … ─▶ metastore ─▶ manifest LAST
 //! ```
 //!
+//! What the last night of the same source has, in files that have not changed, is neither read nor sent again: the night gets
+//! names of what lies in the pool ([`archive::pool`]).
+//!
 //! A night that an earlier run has left unsealed is gone on with: every shard is read again, and only what the store
 //! does not hold already is sent.
 
@@ -11,18 +14,22 @@ mod claim;
 mod collect;
 pub(crate) mod counts;
 mod held;
+mod last;
 mod marker;
 pub(crate) mod preflight;
 mod replace;
 mod shard;
 mod snapshot;
 mod statistics;
+mod unchanged;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use archive::manifest::{BackupManifest, Content, StoredObject};
+use archive::manifest::{BackupManifest, MeasurementRecord, StoredObject};
+use archive::pool::{self, Pool};
+use archive::records::ShardStatistics;
 use archive::{Calendar, Date, Document, Night, names};
 use chrono::{DateTime, TimeDelta, Utc};
 use influx::Influx;
@@ -33,6 +40,7 @@ use crate::{Error, Event, Interrupt, Lock, Metric, Place, Progress, Spool, clock
 use claim::Claim;
 use counts::Counts;
 use held::Held;
+use last::Last;
 use marker::Marker;
 use preflight::{Preflight, Wanted};
 
@@ -53,12 +61,31 @@ pub struct Config {
     pub replace: bool,
     /// How thoroughly shards are looked into before they are stored.
     pub verify: Verify,
+    /// Where what nights have in common is stored once; with `None` each night has bytes of its own.
+    pub shared: Option<Shared>,
     /// How many shards travel at once.
     pub parallel: usize,
     /// When the store's token expires, where it cannot be renewed.
     pub token_expiry: Option<DateTime<Utc>>,
     /// Asks the run to end.
     pub interrupt: Interrupt,
+}
+
+/// How nights share what they have in common.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shared {
+    /// The container of the pool.
+    pub pool: String,
+    /// How long the pool keeps what no night names; it decides only when the pool is made.
+    pub grace: TimeDelta,
+    /// In which night in a row a shard is read although nothing in it has changed: 1 is every night.
+    pub read_every: u32,
+}
+
+impl Default for Shared {
+    fn default() -> Shared {
+        Shared { pool: pool::DEFAULT_CONTAINER.to_owned(), grace: pool::DEFAULT_GRACE, read_every: 7 }
+    }
 }
 
 /// How thoroughly a shard's TSM files are looked into before it is stored.
@@ -99,6 +126,10 @@ pub struct Outcome {
     pub bytes: u64,
     /// Bytes that this run has sent; the others were in the store already.
     pub sent_bytes: u64,
+    /// Shards that were not read, because nothing in them had changed since the last night.
+    pub unread_shards: u64,
+    /// The container of the pool in which the shards lie; null where the night has bytes of its own.
+    pub pool: Option<String>,
     /// How long it took, in seconds.
     pub seconds: f64,
     /// How closely its shards were looked into: `checksums` or `decode`; null where they were not.
@@ -125,6 +156,9 @@ impl Outcome {
         };
         if !self.already_sealed && self.sent_bytes < self.bytes {
             text.push_str(&format!("; {} bytes of them were there already", self.bytes - self.sent_bytes));
+        }
+        if self.unread_shards > 0 {
+            text.push_str(&format!("; {} shards had not changed, and were not read", self.unread_shards));
         }
         if self.verified.is_none() {
             text.push_str("; nobody has looked into the shards (--verify off)");
@@ -158,6 +192,8 @@ impl Outcome {
             shards: manifest.shards().count() as u64,
             bytes: manifest.bytes(),
             sent_bytes: 0,
+            unread_shards: manifest.shards().filter(|(_, shard)| shard.unchanged.is_some()).count() as u64,
+            pool: manifest.pool.clone(),
             seconds: 0.0,
             verified: manifest.verified.clone(),
             manifest_sha256,
@@ -176,6 +212,9 @@ struct Run {
     counts: Counts,
     claim: Claim,
     held: Held,
+    /// Where the shards are kept, if they are shared.
+    pool: Option<Pool>,
+    last: Last,
     spool: Spool,
     /// The data directory of the source, where a person would look after a file.
     data_directory: String,
@@ -233,11 +272,34 @@ pub async fn run(
     store.create_container(&night.container).await?;
     let preflight::Found { wanted, held, replaces, .. } = *preflight;
     let marker = Marker::raise(&config.place, &night, now, &wanted, Arc::clone(&store)).await?;
-    let claim = Claim::new(Arc::clone(&store), night.container.clone(), marker, replaces);
+    let mut claim = Claim::new(Arc::clone(&store), night.container.clone(), marker, replaces);
     let interrupt = config.interrupt.clone();
-    let counts = Counts::new(influx.clone());
+    let counts = Counts::new(influx.clone(), wanted.may_leave_out_caches);
     let data_directory = wanted.source.data_directory.clone();
-    let run = Arc::new(Run { config, night, store, influx, counts, claim, held, spool, data_directory, progress });
+    // 4. What nights share, as it is now that the marker stands.
+    let prepared = prepare(&config, &night, &wanted, &store, progress.as_ref());
+    let (pool, last) = match tokio::select! {
+        prepared = claim.guard(prepared) => prepared,
+        () = interrupt.requested() => Err(Error::interrupted()),
+    } {
+        Ok(prepared) => prepared,
+        Err(error) => return Err(claim.abandon(error).await),
+    };
+    claim.limit(pool.as_ref().map(Pool::longest_backup));
+    let run = Arc::new(Run {
+        config,
+        night,
+        store,
+        influx,
+        counts,
+        claim,
+        held,
+        pool,
+        last,
+        spool,
+        data_directory,
+        progress,
+    });
     let sealed = tokio::select! {
         sealed = run.claim.guard(steps(&run, wanted, now, begun)) => sealed,
         () = interrupt.requested() => Err(Error::interrupted()),
@@ -254,21 +316,45 @@ pub async fn run(
     }
 }
 
+/// Opens the pool, and looks for the last night in it.
+async fn prepare(
+    config: &Config,
+    night: &Night,
+    wanted: &Wanted,
+    store: &Arc<dyn Store>,
+    progress: &dyn Progress,
+) -> Result<(Option<Pool>, Last), Error> {
+    let Some(shared) = &config.shared else { return Ok((None, Last::default())) };
+    let Some(pool) = Pool::open(Arc::clone(store), &shared.pool, shared.grace).await? else {
+        progress.report(Event::Warning(
+            "this store has no links or no large objects, so that each night is stored with bytes of its own",
+        ));
+        return Ok((None, Last::default()));
+    };
+    let (pattern, cluster_id) = (&config.calendar.pattern, &wanted.source.cluster_id);
+    let last = Last::find(store.as_ref(), pattern, cluster_id, &night.container, &shared.pool).await;
+    Ok((Some(pool), last))
+}
+
 /// Everything between the marker and the seal.
 async fn steps(run: &Arc<Run>, wanted: Wanted, now: DateTime<Utc>, begun: Instant) -> Result<Outcome, Error> {
     let container = &run.night.container;
 
-    // 4. Every shard, and the metastore last of the data; what the store holds already is not sent again.
+    // 5. Every shard, and the metastore last of the data; what the store holds already is not sent again.
     run.claim.check().await?;
     let collected = collect::all(run, wanted.databases).await?;
 
-    // 5. `shards/` holds what the manifest names, and nothing else.
+    // 6. `shards/` holds what the manifest names, and nothing else.
     let objects: Vec<StoredObject> = collected.objects.into_values().chain([collected.metastore]).collect();
     sweep(run, &objects).await?;
 
-    // 6. The seal, if nobody has come between.
+    // 7. The seal, if nobody has come between.
     run.claim.check().await?;
     run.progress.report(Event::Step("sealing the night"));
+    let statistics_sha256 = match run.config.verify {
+        Verify::Off => None,
+        _ => Some(seal_statistics(run, collected.statistics).await?),
+    };
     let manifest = BackupManifest {
         format: BackupManifest::FORMAT.to_owned(),
         night: run.night.day,
@@ -281,15 +367,27 @@ async fn steps(run: &Arc<Run>, wanted: Wanted, now: DateTime<Utc>, begun: Instan
         sealed: now + TimeDelta::from_std(begun.elapsed()).unwrap_or_default(),
         databases: collected.databases,
         objects,
+        // A night of which a part could not be shared still names the pool of the others.
+        pool: run.pool.as_ref().map(|pool| pool.container().to_owned()),
+        sent_bytes: Some(collected.sent_bytes),
         verified: run.config.verify.name(),
         measurements: collected.measurements,
+        statistics_sha256,
         warnings: collected.warnings,
     };
     let name = names::backup_manifest(container);
     let sha256 = archive::seal(run.store.as_ref(), container, &name, &manifest).await?;
     let outcome = Outcome::of(&manifest, sha256);
     let (sent_bytes, seconds) = (collected.sent_bytes, begun.elapsed().as_secs_f64());
-    Ok(Outcome { already_sealed: false, sent_bytes, seconds, ..outcome })
+    let unread_shards = collected.unread_shards;
+    Ok(Outcome { already_sealed: false, sent_bytes, unread_shards, seconds, ..outcome })
+}
+
+/// Writes down what each shard holds, for the backup of the next night.
+async fn seal_statistics(run: &Run, shards: BTreeMap<u64, Vec<MeasurementRecord>>) -> Result<String, Error> {
+    let container = &run.night.container;
+    let statistics = ShardStatistics { format: ShardStatistics::FORMAT.to_owned(), shards };
+    Ok(archive::seal(run.store.as_ref(), container, &names::shard_statistics(container), &statistics).await?)
 }
 
 /// Removes objects in `shards/` that the manifest will not name: shards that expired while the night was being taken.
@@ -306,15 +404,4 @@ async fn sweep(run: &Run, objects: &[StoredObject]) -> Result<(), Error> {
         }
     }
     Ok(())
-}
-
-/// The record of an object that was stored and proven.
-fn stored(name: String, digests: &store::Digests, content: Content) -> StoredObject {
-    StoredObject {
-        name,
-        bytes: digests.bytes,
-        sha256: hex::encode(digests.sha256),
-        md5: hex::encode(digests.md5),
-        content,
-    }
 }

@@ -48,6 +48,8 @@ pub(super) struct Wanted {
     pub(super) databases: Vec<String>,
     /// All databases of the source.
     pub(super) existing: Vec<String>,
+    /// Whether its snapshots may lack what its caches hold.
+    pub(super) may_leave_out_caches: bool,
 }
 
 /// Looks at the store's token, the source and the night.
@@ -122,7 +124,8 @@ async fn wanted(config: &Config, influx: &Influx) -> Result<Wanted, Error> {
         snapshot_address: influx.snapshot_address().to_owned(),
         data_directory: diagnostics.data_dir.unwrap_or_default(),
     };
-    Ok(Wanted { source, databases, existing })
+    let may_leave_out_caches = ping.version.may_leave_out_caches();
+    Ok(Wanted { source, databases, existing, may_leave_out_caches })
 }
 
 /// Refuses a sealed night of another server.

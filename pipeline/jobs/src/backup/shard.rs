@@ -9,11 +9,13 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use archive::manifest::{MeasurementRecord, ShardFile};
+use archive::manifest::{MeasurementRecord, Pooled, ShardFile, Unchanged};
 use archive::names;
+use archive::pool::{Kept, LocalShard};
 use chrono::{DateTime, Utc};
+use influx::CacheStatistics;
 use influx::snapshot::ShardPath;
-use store::{Body, Digests};
+use store::Body;
 use tokio::time::Instant;
 use tsm::check::Extent;
 
@@ -43,13 +45,19 @@ const TRIES: u32 = 3;
 pub(super) struct Taken {
     pub(super) path: ShardPath,
     pub(super) name: String,
-    pub(super) digests: Digests,
-    /// Whether it was sent, and not held by the store already.
-    pub(super) sent: bool,
+    pub(super) bytes: u64,
+    pub(super) sha256: String,
+    pub(super) md5: String,
+    /// Bytes that were sent for it, and not held by the store already.
+    pub(super) sent_bytes: u64,
     pub(super) files: Vec<ShardFile>,
     /// What is in them, where they were looked into.
     pub(super) measurements: Vec<MeasurementRecord>,
     pub(super) snapshot_taken: DateTime<Utc>,
+    /// Set where it was not read.
+    pub(super) unchanged: Option<Unchanged>,
+    /// Where it lies in the pool.
+    pub(super) pooled: Option<Pooled>,
     pub(super) warnings: Vec<String>,
 }
 
@@ -76,23 +84,38 @@ pub(super) async fn take(run: Arc<Run>, path: ShardPath, size: u64) -> Result<Op
     let container = &run.night.container;
     let name = names::shard(container, &path.database, &path.policy, path.id);
     let file = shelf.file(FILE);
-    let digests = judged.snapshot.digests;
+    let Snapshot { digests, files, .. } = judged.snapshot;
     run.claim.take_possession(run.progress.as_ref()).await?;
-    let sent = !held::holds(run.store.as_ref(), container, &run.held, &name, &digests).await?;
-    if sent {
-        run.store.put(container, &name, &Body::from_file(&file, digests.clone())).await?;
-    }
+    let kept = match &run.pool {
+        Some(pool) => {
+            let shard = LocalShard { path: &file, digests: &digests, files: &files };
+            pool.keep(container, &name, &shard, &run.last.known).await?
+        }
+        None => None,
+    };
+    let (sent_bytes, pooled) = match kept {
+        Some(Kept { pooled, sent_bytes }) => (sent_bytes, Some(pooled)),
+        None if held::holds(run.store.as_ref(), container, &run.held, &name, &digests).await? => (0, None),
+        None => {
+            run.store.put(container, &name, &Body::from_file(&file, digests.clone())).await?;
+            (digests.bytes, None)
+        }
+    };
     // Only now, that the stored copy is proven.
     tokio::fs::remove_file(&file).await.map_err(|error| Error::io(format!("remove {}", file.display()), &error))?;
     drop(shelf);
     Ok(Some(Taken {
         path,
         name,
-        digests,
-        sent,
-        files: judged.snapshot.files,
+        bytes: digests.bytes,
+        sha256: hex::encode(digests.sha256),
+        md5: hex::encode(digests.md5),
+        sent_bytes,
+        files,
         measurements: judged.measurements,
         snapshot_taken: judged.taken,
+        unchanged: None,
+        pooled,
         warnings: judged.warnings,
     }))
 }
@@ -107,18 +130,33 @@ struct Judged {
 async fn judged_snapshot(run: &Run, path: &ShardPath, what: &str, shelf: &Shelf) -> Result<Option<Judged>, Error> {
     let busy_until = Instant::now() + BUSY;
     let mut pause = FIRST_PAUSE;
-    let (mut broken, mut miscounted, mut damaged) = (0, 0, 0);
+    let (mut broken, mut miscounted, mut damaged, mut left_out) = (0, 0, 0, 0);
     loop {
-        let before = run.counts.recent(path.id).await?;
+        let (before, cache_before) = run.counts.recent(path.id).await?;
         // The server's clock, to the second below: every point acknowledged until then will be in the snapshot.
         let taken = run.influx.ping().await?.date;
         shelf.begin_again();
         match snapshot::receive(&run.influx, path, shelf, FILE, run.store.segment_size()).await {
             Ok(mut snapshot) => {
-                let warning = miscount(run, path.id, snapshot.tsm_files, before).await?;
+                let mut warning = miscount(run, path.id, snapshot.tsm_files, before).await?;
                 miscounted += u32::from(warning.is_some());
+                if leaves_out(cache_before, run.counts.cache(path.id).await?) {
+                    left_out += 1;
+                    if left_out < TRIES {
+                        tracing::info!(
+                            "{what}: the snapshot may lack what the server had not written to files; asking again"
+                        );
+                        tokio::time::sleep(pause).await;
+                        pause = (pause * 2).min(LONGEST_PAUSE);
+                        continue;
+                    }
+                    let lacks = "the server kept points in its cache, and the snapshot may lack them".to_owned();
+                    warning.get_or_insert(lacks);
+                }
                 match warning {
-                    Some(warning) if miscounted < TRIES => tracing::info!("{what}: {warning}; asking again"),
+                    Some(warning) if left_out < TRIES && miscounted < TRIES => {
+                        tracing::info!("{what}: {warning}; asking again")
+                    }
                     warning => match look_into(run, path, &shelf.file(FILE), &mut snapshot).await? {
                         Ok(measurements) => {
                             let warnings = warning.into_iter().collect();
@@ -221,6 +259,13 @@ async fn miscount(run: &Run, shard: u64, in_tar: u64, before: Option<u64>) -> Re
 /// counts before and after are bounds.
 fn is_plausible(in_tar: u64, before: u64, after: u64) -> bool {
     (before.min(after)..=before.max(after) + 1).contains(&in_tar)
+}
+
+/// Whether a snapshot may lack what the cache held. Releases from 1.8.5 on send what they have when the cache cannot be written
+/// to a file at the moment; then it is still there afterwards, though nothing was written to the shard meanwhile.
+fn leaves_out(before: Option<CacheStatistics>, after: Option<CacheStatistics>) -> bool {
+    let (Some(before), Some(after)) = (before, after) else { return false };
+    before.writes == after.writes && after.cached_bytes > 0
 }
 
 async fn is_listed(run: &Run, path: &ShardPath) -> Result<bool, Error> {

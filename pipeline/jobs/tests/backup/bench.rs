@@ -54,6 +54,7 @@ impl Bench {
             date: Date::Today,
             databases,
             if_missing: false,
+            shared: Some(backup::Shared::default()),
             replace: false,
             verify: Verify::Checksums,
             parallel: 3,

@@ -12,5 +12,6 @@ mod refusals;
 mod replace;
 mod resume;
 mod room;
+mod shared;
 mod stores;
 mod verify;

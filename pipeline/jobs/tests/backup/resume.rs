@@ -53,10 +53,18 @@ async fn after_a_kill_at_ninety_percent_at_most_fifteen_percent_are_sent_again()
 
 #[tokio::test]
 async fn what_changed_at_the_source_or_in_the_archive_is_sent_again() {
+    // The pool has a shard that was damaged, or deleted, in the night alone; nights that share nothing have no pool.
+    for (shared, again) in [(Some(backup::Shared::default()), &[0, 5][..]), (None, &[0, 1, 3, 5][..])] {
+        changed_and_sent_again(shared, again).await;
+    }
+}
+
+async fn changed_and_sent_again(shared: Option<backup::Shared>, again: &[usize]) {
     let influxd = Influxd::start().await;
     fill(&influxd, 5).await;
     let bench = Bench::new();
-    bench.run(influx(&influxd)).await.unwrap();
+    let config = Config { shared, ..bench.config() };
+    bench.run_with(config.clone(), influx(&influxd)).await.unwrap();
     let before = bench.manifest().await;
     bench.unseal(|_| {}).await;
     // A point of the first day, and a byte of the second day's copy, which keeps its length.
@@ -69,14 +77,14 @@ async fn what_changed_at_the_source_or_in_the_archive_is_sent_again() {
     bench.store.put_bytes(NIGHT, &names::shard(NIGHT, "sensu_db", "default", 77), "old".into()).await.unwrap();
     bench.store.delete(NIGHT, &before.objects[3].name).await.unwrap();
 
-    let outcome = bench.run(influx(&influxd)).await.unwrap();
+    let outcome = bench.run_with(config, influx(&influxd)).await.unwrap();
     bench.assert_whole().await;
     let after = bench.manifest().await;
     let is_changed = |number: &usize| before.objects[*number] != after.objects[*number];
     assert_ne!(before.objects[0].sha256, after.objects[0].sha256, "the point is in it");
     assert_eq!(before.objects[1].sha256, after.objects[1].sha256, "the damage is repaired");
     assert!((1..5).filter(is_changed).all(|number| before.objects[number].sha256 == after.objects[number].sha256));
-    let sent: u64 = [0, 1, 3, 5].iter().map(|number| after.objects[*number].bytes).sum();
+    let sent: u64 = again.iter().map(|number| after.objects[*number].bytes).sum();
     assert_eq!(outcome.sent_bytes, sent, "two shards were there already");
 }
 

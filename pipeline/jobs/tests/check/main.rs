@@ -51,6 +51,7 @@ impl Bench {
             date: Date::Today,
             databases: Vec::new(),
             if_missing: false,
+            shared: Some(backup::Shared::default()),
             replace: false,
             verify: backup::Verify::Checksums,
             parallel: 1,

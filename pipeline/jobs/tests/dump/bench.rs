@@ -96,6 +96,7 @@ impl Bench {
             date: Date::Day(NIGHT.parse().unwrap()),
             databases: vec!["sensu_db".to_owned()],
             if_missing: false,
+            shared: Some(backup::Shared::default()),
             replace: false,
             verify: backup::Verify::Decode,
             parallel: 3,
@@ -316,6 +317,8 @@ fn manifest(night: &str, time_zone: Tz, databases: &[&str]) -> BackupManifest {
             starts: Some(at("2016-06-06T00:00:00Z")),
             ends: at("2016-06-13T00:00:00Z"),
             snapshot_taken: at(&format!("{night}T23:55:02Z")),
+            unchanged: None,
+            pooled: None,
             files: Vec::new(),
             warnings: Vec::new(),
         }),
@@ -339,8 +342,11 @@ fn manifest(night: &str, time_zone: Tz, databases: &[&str]) -> BackupManifest {
         sealed: at(&format!("{night}T23:56:00Z")),
         databases: databases.iter().map(|&name| name.to_owned()).collect(),
         objects: databases.iter().map(shard).collect(),
+        pool: None,
+        sent_bytes: None,
         verified: None,
         measurements: Vec::new(),
+        statistics_sha256: None,
         warnings: Vec::new(),
     }
 }

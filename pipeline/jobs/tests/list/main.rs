@@ -61,8 +61,11 @@ async fn archive(nights: &[&str]) -> (TempDir, Arc<dyn Store>) {
                 md5: "00".to_owned(),
                 content: Content::Meta,
             }],
+            pool: None,
+            sent_bytes: None,
             verified: None,
             measurements: Vec::new(),
+            statistics_sha256: None,
             warnings: Vec::new(),
         };
         archive::seal(store.as_ref(), night, &names::backup_manifest(night), &manifest).await.unwrap();

@@ -56,6 +56,7 @@ impl Bench {
             date: day.parse().unwrap(),
             databases: Vec::new(),
             if_missing: false,
+            shared: Some(backup::Shared::default()),
             replace: false,
             verify: backup::Verify::Checksums,
             parallel: 2,

@@ -59,6 +59,7 @@ impl Bench {
             date: day.parse().unwrap(),
             databases: Vec::new(),
             if_missing: false,
+            shared: Some(backup::Shared::default()),
             replace,
             verify: backup::Verify::Checksums,
             parallel: 2,
