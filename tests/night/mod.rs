@@ -13,6 +13,9 @@ use std::time::{Duration, Instant};
 
 use test_support::{Influxd, TempDir, keystone, random_name, temp_dir, tempauth};
 
+/// What the pool's container is called instead of a day.
+const POOL: &str = "pool";
+
 /// Where the archive of a test is.
 pub(crate) struct Place {
     folder: TempDir,
@@ -42,7 +45,10 @@ impl Place {
     fn swift(credentials: Vec<(&'static str, String)>) -> Place {
         let mut environment: Vec<_> = credentials.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
         environment.push(("NIGHTSHARD_ARCHIVE".to_owned(), "swift:".to_owned()));
-        Place::with(temp_dir(), format!("{}-", random_name("night")), environment)
+        let prefix = format!("{}-", random_name("night"));
+        // What nights have in common, too, is of this test alone.
+        environment.push(("NIGHTSHARD_POOL_CONTAINER".to_owned(), format!("{prefix}{POOL}")));
+        Place::with(temp_dir(), prefix, environment)
     }
 
     fn with(folder: TempDir, prefix: String, mut environment: Vec<(String, String)>) -> Place {
@@ -67,6 +73,11 @@ impl Place {
     /// The night's container.
     pub(crate) fn container(&self, day: &str) -> String {
         format!("{}{day}", self.prefix)
+    }
+
+    /// In a Swift, the container of what nights have in common.
+    pub(crate) fn pool(&self) -> String {
+        self.container(POOL)
     }
 
     /// Any program with the archive's credentials, and nothing else in its environment.
@@ -155,7 +166,9 @@ impl Drop for Place {
         let listed = self.command("swift").arg("list").output();
         for container in String::from_utf8_lossy(&listed.map(|output| output.stdout).unwrap_or_default()).lines() {
             if container.starts_with(&self.prefix) {
-                let _ = self.command("swift").args(["delete", container]).output();
+                // A pool keeps what is deleted in it.
+                let all = (container == self.pool()).then_some("--versions");
+                let _ = self.command("swift").args(["delete", container]).args(all).output();
             }
         }
     }

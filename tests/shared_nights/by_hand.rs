@@ -1,0 +1,131 @@
+//! What people delete by hand, and with what: a night that goes takes nothing of the others with it.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use bytes::Bytes;
+use reqwest::Method;
+use serde_json::Value;
+use test_support::{Influxd, temp_dir};
+
+use crate::account::{Account, swift};
+use crate::looks::{assert_as_sealed, downloaded, text};
+use crate::night::{Place, run, succeed};
+
+const NIGHTS: [&str; 4] = ["2016-06-11", "2016-06-12", "2016-06-13", "2016-06-14"];
+
+/// Nights of one source, each of them in many shards, of which one is large enough to be composed.
+struct Nights {
+    place: Place,
+    account: Account,
+    source: Influxd,
+    seals: BTreeMap<String, Value>,
+}
+
+impl Nights {
+    async fn take() -> Nights {
+        let (place, account, source) = (Place::swift_version1(), Account::of_tempauth().await, Influxd::start().await);
+        source.statement("CREATE DATABASE sensu_db WITH DURATION INF SHARD DURATION 1d NAME \"default\"").await;
+        let mut lines = String::new();
+        for day in 0..24 {
+            writeln!(lines, "cpu,host=a load={day} {}", (1_464_739_200 + day * 86_400) * 1_000_000_000_i64).unwrap();
+        }
+        for number in 0..400 {
+            let text: String = (0..3600).map(|_| char::from(rand::random_range(b'#'..=b'Z'))).collect();
+            writeln!(lines, "log,host=a text=\"{text}\" {}", (1_464_739_200 + number) * 1_000_000_000_i64).unwrap();
+        }
+        source.write("sensu_db", &lines).await;
+        let mut nights = Nights { place, account, source, seals: BTreeMap::new() };
+        for day in NIGHTS {
+            nights.back_up(day).await;
+        }
+        nights
+    }
+
+    async fn back_up(&mut self, day: &str) {
+        let mut backup = self.place.backup(&self.source);
+        backup.args(["--database", "sensu_db", "--date", day]);
+        succeed(backup).await;
+        let night = self.place.container(day);
+        let seal = self.account.seal(&night).await;
+        self.seals.insert(night, seal);
+    }
+
+    /// The shard that consists of other objects: its name in a night, in the pool, and the name of its first piece.
+    fn composed(&self, day: &str) -> (String, String, String) {
+        let objects = self.seals[&self.place.container(day)]["objects"].as_array().unwrap();
+        let object = objects.iter().find(|object| object["pooled"]["pieces"].is_array()).unwrap();
+        let pooled = &object["pooled"];
+        (
+            text(object, "name").to_owned(),
+            text(pooled, "name").to_owned(),
+            text(&pooled["pieces"][0], "name").to_owned(),
+        )
+    }
+
+    /// All that is left is as it was sealed, byte for byte, for us and for `swift`.
+    async fn assert_whole(&self, days: &[&str]) {
+        for day in days {
+            assert_eq!(self.verify(day).await, 0, "{day}");
+            let (folder, night) = (temp_dir(), self.place.container(day));
+            assert_as_sealed(&downloaded(&self.place, &night, folder.path()).await, &self.seals[&night]);
+        }
+    }
+
+    /// How a verification of every byte ends.
+    async fn verify(&self, day: &str) -> i32 {
+        let mut verify = self.place.verify();
+        verify.args(["--deep", "--date", day]);
+        run(verify).await.status.code().unwrap()
+    }
+
+    async fn status(&self, container: &str, name: &str) -> u16 {
+        self.account.status(Method::HEAD, &format!("{container}/{name}")).await
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_night_that_swift_deletes_takes_nothing_of_the_others_with_it() {
+    let nights = Nights::take().await;
+    let (first, second) = (nights.place.container(NIGHTS[0]), nights.place.container(NIGHTS[1]));
+    // So many objects at once are deleted in another way than few or single ones.
+    swift(&nights.place, &["delete", &first]).await;
+    assert_eq!(nights.account.status(Method::HEAD, &first).await, 404);
+    nights.assert_whole(&NIGHTS[1..]).await;
+
+    let (link, shard, piece) = nights.composed(NIGHTS[1]);
+    swift(&nights.place, &["delete", &second, &link]).await;
+    assert_eq!(nights.status(&second, &link).await, 404);
+    assert_eq!(nights.verify(NIGHTS[1]).await, 5, "a shard is missing there");
+    for name in [shard, piece] {
+        assert_eq!(nights.status(&nights.place.pool(), &name).await, 200, "{name}");
+    }
+    swift(&nights.place, &["delete", &second]).await;
+    nights.assert_whole(&NIGHTS[2..]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_deletes_large_objects_with_their_parts_damages_other_nights_and_the_pool_gives_them_back() {
+    let mut nights = Nights::take().await;
+    let (pool, night) = (nights.place.pool(), nights.place.container(NIGHTS[1]));
+    let (link, shard, piece) = nights.composed(NIGHTS[1]);
+    // Whoever asks for this without having looked whether it is a link.
+    nights.account.call(Method::DELETE, &format!("{night}/{link}?multipart-manifest=delete"), &[], Bytes::new()).await;
+    assert_eq!([nights.status(&night, &link).await, nights.status(&pool, &piece).await], [404, 404]);
+    assert_eq!(nights.status(&pool, &shard).await, 200, "what consisted of it is still there");
+    assert_eq!(nights.verify(NIGHTS[2]).await, 5, "another night is damaged");
+
+    // The next backup stores anew what it needs.
+    nights.source.write("sensu_db", "cpu,host=b load=1 1464739200000000000").await;
+    nights.back_up("2016-06-15").await;
+    nights.assert_whole(&["2016-06-15"]).await;
+
+    // And the pool has kept the part: its youngest version that is no deletion becomes the object again.
+    let path = format!("{pool}?versions&format=json&prefix={piece}");
+    let listed = nights.account.call(Method::GET, &path, &[], Bytes::new()).await;
+    let versions: Vec<Value> = serde_json::from_slice(&listed.body).unwrap();
+    let kept = versions.iter().find(|version| version["bytes"] != 0).unwrap();
+    let path = format!("{pool}/{piece}?version-id={}", text(kept, "version_id"));
+    assert_eq!(nights.account.status(Method::PUT, &path).await, 201);
+    nights.assert_whole(&[NIGHTS[0], NIGHTS[2], NIGHTS[3], "2016-06-15"]).await;
+}
