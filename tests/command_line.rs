@@ -119,6 +119,7 @@ impl World {
             Some("check") => env!("CARGO_BIN_EXE_nightshard-check"),
             Some("restore") => env!("CARGO_BIN_EXE_nightshard-restore"),
             Some("dump") => env!("CARGO_BIN_EXE_nightshard-dump"),
+            Some("prune") => env!("CARGO_BIN_EXE_nightshard-prune"),
             Some("verify") => env!("CARGO_BIN_EXE_nightshard-verify"),
             Some("fetch") => env!("CARGO_BIN_EXE_nightshard-fetch"),
             Some("list") => env!("CARGO_BIN_EXE_nightshard-list"),

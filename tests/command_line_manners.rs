@@ -12,11 +12,12 @@ use night::{Place, read_all, run, succeed};
 use serde_json::Value;
 use test_support::{Fault, FaultProxy, Influxd, temp_dir};
 
-const PROGRAMS: [(&str, &str); 8] = [
+const PROGRAMS: [(&str, &str); 9] = [
     ("backup", env!("CARGO_BIN_EXE_nightshard-backup")),
     ("check", env!("CARGO_BIN_EXE_nightshard-check")),
     ("restore", env!("CARGO_BIN_EXE_nightshard-restore")),
     ("dump", env!("CARGO_BIN_EXE_nightshard-dump")),
+    ("prune", env!("CARGO_BIN_EXE_nightshard-prune")),
     ("verify", env!("CARGO_BIN_EXE_nightshard-verify")),
     ("fetch", env!("CARGO_BIN_EXE_nightshard-fetch")),
     ("list", env!("CARGO_BIN_EXE_nightshard-list")),

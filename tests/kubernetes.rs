@@ -18,11 +18,12 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use test_support::{Influxd, temp_dir};
 
-const DOORS: [(&str, &str); 4] = [
+const DOORS: [(&str, &str); 5] = [
     ("backup", env!("CARGO_BIN_EXE_nightshard-backup")),
     ("restore", env!("CARGO_BIN_EXE_nightshard-restore")),
     ("dump", env!("CARGO_BIN_EXE_nightshard-dump")),
     ("verify", env!("CARGO_BIN_EXE_nightshard-verify")),
+    ("prune", env!("CARGO_BIN_EXE_nightshard-prune")),
 ];
 
 fn house() -> &'static Path {
@@ -267,7 +268,7 @@ fn kustomize_finds_every_file_and_the_image_of_this_version() {
     let kustomization = yaml(&text("kustomization.yaml"));
     let resources: BTreeSet<&str> =
         kustomization["resources"].as_array().unwrap().iter().map(|name| name.as_str().unwrap()).collect();
-    let expected = ["configuration.yaml", "backup.yaml", "restore.yaml", "dump.yaml", "verify.yaml"];
+    let expected = ["configuration.yaml", "backup.yaml", "restore.yaml", "dump.yaml", "verify.yaml", "prune.yaml"];
     // No placeholder may take the place of credentials.
     assert_eq!(resources, expected.into());
     let image = &kustomization["images"][0];

@@ -11,12 +11,13 @@ use std::process::{Command, Output};
 use tempfile::TempDir;
 
 /// The doors, as the units name them, and as Cargo built them.
-const DOORS: [(&str, &str); 5] = [
+const DOORS: [(&str, &str); 6] = [
     ("nightshard-check", env!("CARGO_BIN_EXE_nightshard-check")),
     ("nightshard-backup", env!("CARGO_BIN_EXE_nightshard-backup")),
     ("nightshard-restore", env!("CARGO_BIN_EXE_nightshard-restore")),
     ("nightshard-dump", env!("CARGO_BIN_EXE_nightshard-dump")),
     ("nightshard-verify", env!("CARGO_BIN_EXE_nightshard-verify")),
+    ("nightshard-prune", env!("CARGO_BIN_EXE_nightshard-prune")),
 ];
 
 fn house() -> &'static Path {
@@ -40,7 +41,7 @@ fn copies() -> (TempDir, Vec<PathBuf>) {
         }
     }
     units.sort();
-    assert_eq!(units.len(), 11, "five services with a timer each, and the failure hook: {units:?}");
+    assert_eq!(units.len(), 13, "six services with a timer each, and the failure hook: {units:?}");
     (folder, units)
 }
 
@@ -169,6 +170,7 @@ fn timers_and_crontab_open_the_doors_at_the_same_times() {
         "nightshard-restore 00:15",
         "nightshard-dump 00:30",
         "nightshard-verify 04:00",
+        "nightshard-prune 05:00",
     ];
     assert_eq!(cron, times);
     assert_eq!(cron, timers);

@@ -15,6 +15,7 @@ fn program(name: &str) -> &'static str {
         "list" => env!("CARGO_BIN_EXE_nightshard-list"),
         "report" => env!("CARGO_BIN_EXE_nightshard-report"),
         "restore" => env!("CARGO_BIN_EXE_nightshard-restore"),
+        "prune" => env!("CARGO_BIN_EXE_nightshard-prune"),
         "verify" => env!("CARGO_BIN_EXE_nightshard-verify"),
         other => panic!("there is no program {other}"),
     }

@@ -42,6 +42,11 @@ impl Place {
         Place::swift(keystone().environment())
     }
 
+    /// The same in an account of its own, for what looks at all nights of an account.
+    pub(crate) async fn swift_alone() -> Place {
+        Place::swift(test_support::own_project().await.environment())
+    }
+
     fn swift(credentials: Vec<(&'static str, String)>) -> Place {
         let mut environment: Vec<_> = credentials.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
         environment.push(("NIGHTSHARD_ARCHIVE".to_owned(), "swift:".to_owned()));

@@ -59,6 +59,11 @@ impl Bars {
         self.bar.finish_and_clear();
     }
 
+    /// Does something while the bar is away.
+    pub(crate) fn suspended<T>(&self, work: impl FnOnce() -> T) -> T {
+        self.bar.suspend(work)
+    }
+
     /// Where lines go that stand above the bar.
     pub(crate) fn lines(self: &Arc<Bars>) -> Lines {
         Lines(Arc::clone(self))

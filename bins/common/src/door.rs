@@ -64,6 +64,8 @@ pub struct Context {
     pub given: Vec<(String, String)>,
     /// Who listens to the job.
     pub progress: Arc<dyn Progress>,
+    /// Who hears what is said, and can be asked.
+    pub(crate) audience: Audience,
     /// Bytes that have travelled to the archive and from it, counted where somebody watches.
     pub(crate) travelled: Arc<AtomicU64>,
     /// Whether somebody watches.
@@ -266,6 +268,7 @@ fn work<D: Door>(
         environment,
         given,
         progress: audience.progress(),
+        audience: audience.clone(),
         travelled,
         is_watched: audience.is_watching(),
         interrupt: interrupt.clone(),

@@ -18,7 +18,8 @@ use crate::exit::Failure;
 pub(crate) const DEFAULT: &str = "/etc/nightshard/nightshard.toml";
 
 /// The programs, whose names are those of the tables.
-pub(crate) const PROGRAMS: [&str; 8] = ["backup", "check", "dump", "fetch", "list", "report", "restore", "verify"];
+pub(crate) const PROGRAMS: [&str; 9] =
+    ["backup", "check", "dump", "fetch", "list", "prune", "report", "restore", "verify"];
 
 /// The table whose keys might as well stand at the top, and these keys.
 const HOOKS: (&str, [&str; 2]) = ("hooks", ["on_success", "on_failure"]);

@@ -4,6 +4,7 @@
 //! rest. Clock, environment and command line are read here and nowhere else, and what is printed is printed here.
 
 mod bars;
+mod confirm;
 mod connect;
 mod door;
 mod environment;
@@ -29,8 +30,8 @@ pub use environment::Environment;
 pub use exit::{Code, Failure};
 pub use neighbour::{Neighbour, neighbours};
 pub use options::{
-    Archive, Cache, Common, General, Influxd, LogFormat, Mode, Pages, Prove, Reading, Sharing, Source, Target,
-    Telling, Verify,
+    Archive, Cache, Common, General, Influxd, Keep, KeepDumps, LogFormat, Mode, Pages, Prove, Reading, Sharing, Source,
+    Target, Telling, Verify,
 };
 pub use output::stream;
 pub use time_zone::machine_time_zone;

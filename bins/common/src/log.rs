@@ -54,6 +54,14 @@ impl Audience {
         }
     }
 
+    /// Does something with the terminal while nothing moves.
+    pub(crate) fn suspended<T>(&self, work: impl FnOnce() -> T) -> T {
+        match self {
+            Audience::Terminal(bars) => bars.suspended(work),
+            _ => work(),
+        }
+    }
+
     /// Whether somebody looks at how far it is.
     pub(crate) fn is_watching(&self) -> bool {
         matches!(self, Audience::Terminal(_))

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use chrono::NaiveTime;
+use chrono::{NaiveTime, TimeDelta};
 use chrono_tz::Tz;
 use url::Url;
 
@@ -131,8 +131,16 @@ pub fn duration(text: &str) -> Result<Duration, ValueError> {
     }
 }
 
+/// The same between two instants.
+pub(crate) fn span(text: &str) -> Result<TimeDelta, ValueError> {
+    match TimeDelta::from_std(duration(text)?) {
+        Ok(span) => Ok(span),
+        Err(error) => refuse(error.to_string(), "give a shorter span, such as 30days"),
+    }
+}
+
 /// How long a pool keeps what no night needs, such as `7days`: not so short that a backup could outlast half of it.
-pub fn grace(text: &str) -> Result<Duration, ValueError> {
+pub(crate) fn grace(text: &str) -> Result<Duration, ValueError> {
     let grace = duration(text)?;
     let least = archive::pool::LEAST_GRACE.to_std().unwrap_or_default();
     if grace < least {

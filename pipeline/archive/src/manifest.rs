@@ -194,6 +194,7 @@ pub struct StoredObject {
 /// What an object holds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
+#[expect(clippy::large_enum_variant, reason = "of all objects of a night one alone is no shard")]
 pub enum Content {
     /// The metastore, framed as the snapshot service sends it.
     Meta,

@@ -57,6 +57,12 @@ pub fn dump_manifest(container: &str, file: &str) -> String {
     format!("{container}/manifests/dump.{file}.json")
 }
 
+/// Whether `name` is that of a dump's seal.
+#[must_use]
+pub fn is_dump_manifest(container: &str, name: &str) -> bool {
+    dump_of_manifest(container, name).is_some_and(|file| dump_manifest(container, file) == *name)
+}
+
 /// The record of a dump that is being replaced, by the dump's full file name.
 #[must_use]
 pub fn dump_replacement(container: &str, file: &str) -> String {
@@ -86,6 +92,12 @@ pub fn is_dump_selection(container: &str, name: &str) -> bool {
 #[must_use]
 pub fn restore_record(container: &str, host: &str) -> String {
     format!("{container}/manifests/restore.{}.json", encode(host))
+}
+
+/// Whether `name` is that of such a record.
+#[must_use]
+pub fn is_restore_record(container: &str, name: &str) -> bool {
+    name.strip_prefix(&manifests_prefix(container)).is_some_and(|name| name.starts_with("restore."))
 }
 
 /// When and how the night was verified.

@@ -241,8 +241,8 @@ impl Document for ShardStatistics {
     const FORMAT: &'static str = "nightshard-statistics/1";
 }
 
-/// That a night is being deleted: it is written before the seal goes and removed last, so that a later run goes on where
-/// one was killed.
+/// That a night was deleted: it is written before the seal goes, so that a later run goes on where one was killed. In the end
+/// it goes with the container, or stays beside the dumps.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeletionRecord {
     /// `nightshard-deletion/1`.
@@ -255,6 +255,9 @@ pub struct DeletionRecord {
     pub started: DateTime<Utc>,
     /// SHA-256 of the seal of the night that goes; another one that stands there is of a later backup, which stays.
     pub manifest_sha256: String,
+    /// When all was gone that was to go; `null` before.
+    #[serde(default)]
+    pub finished: Option<DateTime<Utc>>,
 }
 
 impl Document for DeletionRecord {

@@ -4,7 +4,7 @@ use chrono::TimeDelta;
 use store::{Store, StoreExt};
 
 use crate::manifest::Seal;
-use crate::records::{RunState, RunningMarker};
+use crate::records::{DeletionRecord, RunState, RunningMarker};
 use crate::{BackupManifest, Error, Loaded, names, read};
 
 /// A marker is renewed every 30 seconds; one that is older than this belongs to a run that died.
@@ -17,6 +17,9 @@ pub enum NightState<S = BackupManifest> {
     Ready(Box<Loaded<S>>),
     /// `STATUS_BACKING_UP`: a run is under way.
     BackingUp(RunningMarker),
+    /// Its seal was taken away on purpose: `STATUS_DELETED` where all is gone but the dumps, else `STATUS_DELETING`, for what it
+    /// named is on its way out, or was when the run was killed.
+    Deleted(DeletionRecord),
     /// `STATUS_ERROR`: a run failed or died, and this is what it said or what is known of it.
     Failed(String),
     /// There are objects as a backup has them, and neither its seal nor word of a run: the seal was lost, or they are none of
@@ -71,8 +74,20 @@ pub async fn night_state_with<S: Seal>(store: &dyn Store, container: &str) -> Re
         Err(error) => return Err(error),
     }
     let markers = markers(store, container).await?;
-    if let Some(found) = markers.iter().find(|found| found.is_fresh()) {
+    let deletion = match read::<DeletionRecord>(store, container, &names::deletion_record(container)).await {
+        Ok(loaded) => Some(loaded.document),
+        Err(Error::Missing { .. }) => None,
+        Err(error) => return Err(error),
+    };
+    // A backup may fill the night again that a deletion has left.
+    let is_other = |found: &&FoundMarker| {
+        deletion.as_ref().is_none_or(|deletion| deletion.writer.program != found.marker.writer.program)
+    };
+    if let Some(found) = markers.iter().filter(|found| found.is_fresh()).find(is_other) {
         return Ok(NightState::BackingUp(found.marker.clone()));
+    }
+    if let Some(deletion) = deletion {
+        return Ok(NightState::Deleted(deletion));
     }
     let youngest = markers.into_iter().min_by_key(|found| found.age);
     Ok(match youngest {

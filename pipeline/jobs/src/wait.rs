@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use archive::records::DeletionRecord;
 use archive::{BackupManifest, Loaded, Night, NightState};
 use chrono_tz::Tz;
 use store::Store;
@@ -62,6 +63,7 @@ pub async fn for_backup(
                 (format!("STATUS_BACKING_UP, on {} (process {})", marker.host, marker.process), false)
             }
             Ok(NightState::Failed(error)) => (format!("STATUS_ERROR, {error}"), true),
+            Ok(NightState::Deleted(deletion)) => (deleted(&deletion), true),
             Ok(NightState::Unsealed) => (UNSEALED.to_owned(), true),
             Ok(NightState::Absent) => ("nothing is there yet".to_owned(), false),
             Err(error) if error.is_passing() && !left.is_zero() => (error.to_string(), true),
@@ -82,6 +84,16 @@ pub async fn for_backup(
 /// What is said of a night that has shards and no seal.
 pub(crate) const UNSEALED: &str =
     "shards lie there without a seal; it was lost, or they are not from nightshard-backup";
+
+/// What is said of a night that was deleted.
+pub(crate) fn deleted(deletion: &DeletionRecord) -> String {
+    let DeletionRecord { writer, host, .. } = deletion;
+    let who = format!("by {} on {host}", writer.program);
+    match deletion.finished {
+        Some(finished) => format!("it was deleted {who} at {finished}; its dumps have stayed"),
+        None => format!("it is being deleted {who}, since {}", deletion.started),
+    }
+}
 
 fn missing(night: &Night, wait: Option<Duration>, state: &str) -> Error {
     let message = format!("there is no backup in {}: {state}", night.container);

@@ -18,7 +18,7 @@ pub mod tsm_writer;
 pub use fault_proxy::{Fault, FaultProxy};
 pub use folder_watch::FolderWatch;
 pub use influxd::{Influxd, Options};
-pub use services::{Keystone, Tempauth, keystone, tempauth};
+pub use services::{Keystone, Tempauth, keystone, own_project, tempauth};
 pub use tempfile::TempDir;
 
 /// A folder of its own that goes when the value goes.

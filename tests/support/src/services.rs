@@ -141,6 +141,39 @@ pub fn keystone() -> Keystone {
     }
 }
 
+/// The same with a new project in which the user of the backups is a member: an account in which nobody else stores anything.
+///
+/// # Panics
+///
+/// If it is not running and cannot be started.
+pub async fn own_project() -> Keystone {
+    let keystone = keystone();
+    let client = reqwest::Client::builder().no_proxy().pool_max_idle_per_host(0).build().unwrap();
+    let admin = serde_json::json!({"name": "admin", "domain": {"id": "default"}, "password": keystone.admin_password});
+    let asked = serde_json::json!({"auth": {
+        "identity": {"methods": ["password"], "password": {"user": admin}},
+        "scope": {"project": {"name": "admin", "domain": {"id": "default"}}},
+    }});
+    let answer = client.post(format!("{}/auth/tokens", keystone.url)).json(&asked).send().await.unwrap();
+    let token = answer.headers()["X-Subject-Token"].to_str().unwrap().to_owned();
+    let call = async |method: reqwest::Method, path: String, body: serde_json::Value| {
+        let request = client.request(method, format!("{}/{path}", keystone.url)).header("X-Auth-Token", &token);
+        let request = if body.is_null() { request } else { request.json(&body) };
+        let answer = request.send().await.unwrap();
+        assert!(answer.status().is_success(), "{path}: {answer:?}");
+        serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap_or(serde_json::Value::Null)
+    };
+    let project = crate::random_name("project");
+    let made = serde_json::json!({"project": {"name": project, "domain_id": "default"}});
+    let made = call(reqwest::Method::POST, "projects".to_owned(), made).await;
+    let roles = call(reqwest::Method::GET, "roles?name=member".to_owned(), serde_json::Value::Null).await;
+    let id = |value: &serde_json::Value| value["id"].as_str().unwrap().to_owned();
+    let (project_id, role) = (id(&made["project"]), id(&roles["roles"][0]));
+    let path = format!("projects/{project_id}/users/{}/roles/{role}", keystone.user_id);
+    call(reqwest::Method::PUT, path, serde_json::Value::Null).await;
+    Keystone { project, project_id, ..keystone }
+}
+
 /// The environment wins, so that the tests may run against servers that somebody else has started.
 fn variable(name: &str) -> String {
     static STARTED: OnceLock<BTreeMap<String, String>> = OnceLock::new();

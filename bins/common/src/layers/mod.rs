@@ -208,7 +208,7 @@ fn keys(command: &Command) -> BTreeSet<String> {
 }
 
 /// What is done to one night by whoever types it. In a file it would be done again by every run that is to show something.
-const DEEDS: [&str; 3] = ["pin", "reason", "unpin"];
+const DEEDS: [&str; 4] = ["delete", "pin", "reason", "unpin"];
 
 /// Whether the option has a value, and can stand in the file: not a switch, not the file's own name, and no deed.
 fn is_setting(argument: &Arg) -> bool {

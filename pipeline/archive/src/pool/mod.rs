@@ -39,7 +39,7 @@ mod settings;
 pub use collect::{Collected, Swept, collect};
 pub use cut::{Cut, cut};
 pub use keep::{Kept, Known, LocalShard, Pool};
-pub use named::{Named, NamedBy, Naming, named};
+pub use named::{Named, NamedBy, Naming, NamingObject, named};
 pub use names::{PoolName, mark_of, piece_name, shard_name};
 pub use settings::{DEFAULT_GRACE, LEAST_GRACE, PoolSettings, grace_of};
 

@@ -2,23 +2,40 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use store::{Store, StoreExt};
 
 use super::names::PoolName;
+use crate::manifest::Seal;
 use crate::{Document, Error, names, read};
 
-/// Of a manifest, what it names in the pool: the same document, of which almost all is passed over.
+/// Of a manifest, what it names in the pool, and whose night it is: the same document, of which almost all is passed over.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Naming {
     /// See [`BackupManifest::format`](crate::BackupManifest::format).
     pub format: String,
+    /// See [`BackupManifest::container`](crate::BackupManifest::container).
+    pub container: String,
+    /// See [`BackupManifest::source`](crate::BackupManifest::source).
+    pub source: NamingSource,
+    /// See [`BackupManifest::started`](crate::BackupManifest::started).
+    pub started: DateTime<Utc>,
+    /// See [`BackupManifest::databases`](crate::BackupManifest::databases).
+    pub databases: Vec<String>,
     /// See [`BackupManifest::pool`](crate::BackupManifest::pool).
     #[serde(default)]
     pub pool: Option<String>,
     /// See [`BackupManifest::objects`](crate::BackupManifest::objects).
     #[serde(default)]
     pub objects: Vec<NamingObject>,
+}
+
+/// See [`Source`](crate::manifest::Source).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NamingSource {
+    /// See [`Source::cluster_id`](crate::manifest::Source::cluster_id).
+    pub cluster_id: String,
 }
 
 /// An object of a night, as far as the pool is concerned.
@@ -48,6 +65,12 @@ pub struct NamingPiece {
     pub name: String,
     /// Its length in bytes.
     pub bytes: u64,
+}
+
+impl Seal for Naming {
+    fn container(&self) -> &str {
+        &self.container
+    }
 }
 
 impl Document for Naming {

@@ -17,7 +17,10 @@
 //!   all that there is of its day, it stays beside them, for some of it may still be saved.
 
 mod guard;
+mod health;
 mod rules;
+
+pub use health::Health;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -76,17 +79,6 @@ impl Selection {
             (_, None) => Some("it has no label".to_owned()),
         }
     }
-}
-
-/// How far a night can be relied on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Health {
-    /// It was verified, and nothing was wrong.
-    Verified,
-    /// Nobody has looked, or not at all of it.
-    Unverified,
-    /// Something in it is not as its seal says.
-    Damaged,
 }
 
 /// A sealed night, as much of it as a plan has to know.

@@ -10,12 +10,10 @@
 //! A night that an earlier run has left unsealed is gone on with: every shard is read again, and only what the store
 //! does not hold already is sent.
 
-mod claim;
 mod collect;
 pub(crate) mod counts;
 mod held;
 mod last;
-mod marker;
 pub(crate) mod preflight;
 mod replace;
 mod shard;
@@ -36,12 +34,11 @@ use influx::Influx;
 use serde::Serialize;
 use store::{Store, StoreExt};
 
+use crate::claim::{self, Claim, Marker, Subject};
 use crate::{Error, Event, Interrupt, Lock, Metric, Place, Progress, Spool, clocks, spool};
-use claim::Claim;
 use counts::Counts;
 use held::Held;
 use last::Last;
-use marker::Marker;
 use preflight::{Preflight, Wanted};
 
 /// What a backup is to do.
@@ -260,7 +257,7 @@ pub async fn run(
         Preflight::Sealed(sealed) => {
             // Nothing is to be done but to tidy up after a run that was killed.
             spool::sweep(&config.place.spool);
-            marker::sweep(&night.container, &config.place.host, store.as_ref()).await;
+            claim::sweep(&night.container, &config.place.host, store.as_ref()).await;
             return Ok(Outcome { clocks, ..Outcome::of(&sealed.document, sealed.sha256) });
         }
         Preflight::Go(found) => found,
@@ -271,7 +268,8 @@ pub async fn run(
     // 3. From here on something changes: the container, and in it the marker of this run.
     store.create_container(&night.container).await?;
     let preflight::Found { wanted, held, replaces, .. } = *preflight;
-    let marker = Marker::raise(&config.place, &night, now, &wanted, Arc::clone(&store)).await?;
+    let subject = Subject { cluster_id: wanted.source.cluster_id.clone(), databases: wanted.databases.clone() };
+    let marker = Marker::raise(&config.place, &night.container, now, subject, Arc::clone(&store)).await?;
     let mut claim = Claim::new(Arc::clone(&store), night.container.clone(), marker, replaces);
     let interrupt = config.interrupt.clone();
     let counts = Counts::new(influx.clone(), wanted.may_leave_out_caches);

@@ -10,8 +10,8 @@ use influx::Influx;
 use store::Store;
 
 use super::held::{self, Held};
-use super::{Config, counts, marker, replace};
-use crate::{Error, Kind, Spool, identity};
+use super::{Config, counts, replace};
+use crate::{Error, Kind, Spool, claim, identity, wait};
 
 /// A token that cannot be renewed must last for the longest night that is to be expected.
 pub(crate) const TOKEN_LIFETIME: TimeDelta = TimeDelta::hours(6);
@@ -70,10 +70,19 @@ pub(super) async fn look(
             }
             Some(replace::permit(&sealed, &config.calendar.pattern, store).await?)
         }
-        NightState::BackingUp(_) | NightState::Failed(_) | NightState::Unsealed | NightState::Absent => None,
+        NightState::Deleted(deletion) if deletion.finished.is_none() => {
+            let message = format!("{}: {}", night.container, wait::deleted(&deletion));
+            return Err(Error::new(Kind::Failed, message)
+                .hint("nightshard-prune completes a deletion that was cut off; then the night can be taken again"));
+        }
+        NightState::BackingUp(_)
+        | NightState::Deleted(_)
+        | NightState::Failed(_)
+        | NightState::Unsealed
+        | NightState::Absent => None,
     };
     let markers = markers(store, &night.container).await?;
-    marker::refuse_company(&markers, &config.place.host, &night.container)?;
+    claim::refuse_company(&markers, &config.place.host, &night.container)?;
     let held = held::look(night, &wanted, &markers, replaces.is_some(), store).await?;
     let sizes = counts::sizes(influx, &wanted.databases).await?;
     Ok(Preflight::Go(Box::new(Found { wanted, held, replaces, sizes })))

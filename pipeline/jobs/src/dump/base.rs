@@ -62,8 +62,10 @@ impl Base {
     ) -> Result<Base, Error> {
         let zone = config.calendar.time_zone;
         let state = archive::night_state(store, &night.container).await;
-        if matches!(state, Ok(NightState::Absent | NightState::Unsealed | NightState::Failed(_)))
-            && let Some(next) = next(config, store, night).await?
+        if matches!(
+            state,
+            Ok(NightState::Absent | NightState::Deleted(_) | NightState::Unsealed | NightState::Failed(_))
+        ) && let Some(next) = next(config, store, night).await?
         {
             return Ok(Base::Night(Box::new(wait::in_time_zone(next, zone)?)));
         }

@@ -122,6 +122,7 @@ impl Contents {
                 self.backup = Backup::Unsealed(state);
             }
             Ok(NightState::Failed(error)) => self.backup = Backup::Unsealed(format!("STATUS_ERROR, {error}")),
+            Ok(NightState::Deleted(deletion)) => self.backup = Backup::Unsealed(wait::deleted(&deletion)),
             Ok(NightState::Unsealed) => self.backup = Backup::Unsealed(wait::UNSEALED.to_owned()),
             Ok(NightState::Absent) => self.backup = Backup::Absent,
             Err(error) => self.unreadable(error)?,

@@ -70,6 +70,12 @@ pub enum State {
     /// There are shards without a seal: none of ours, or the seal was lost.
     #[serde(rename = "STATUS_UNSEALED")]
     Unsealed,
+    /// It was deleted on purpose, and what was in it is on its way out.
+    #[serde(rename = "STATUS_DELETING")]
+    Deleting,
+    /// It was deleted on purpose, and its dumps have stayed.
+    #[serde(rename = "STATUS_DELETED")]
+    Deleted,
     /// There are dumps, and no backup.
     #[serde(rename = "STATUS_DUMPS_ONLY")]
     DumpsOnly,
@@ -204,6 +210,10 @@ pub(super) async fn read(
             (None, State::BackingUp, Some(why))
         }
         Ok(NightState::Failed(error)) => (None, State::Error, Some(error)),
+        Ok(NightState::Deleted(deletion)) => {
+            let state = if deletion.finished.is_some() { State::Deleted } else { State::Deleting };
+            (None, state, Some(wait::deleted(&deletion)))
+        }
         Ok(NightState::Unsealed) => (None, State::Unsealed, Some(wait::UNSEALED.to_owned())),
         Ok(NightState::Absent) => (None, State::DumpsOnly, Some("there is no backup, only dumps".to_owned())),
         Err(archive::Error::Store(error)) => return Err(error.into()),
@@ -215,7 +225,7 @@ pub(super) async fn read(
     if let (Some(seal), Some(sealed)) = (seal, &sealed) {
         beside.kept.keep(seal, sealed);
     }
-    let seals = records.iter().filter(|record| is_dump_seal(&container, &record.name));
+    let seals = records.iter().filter(|record| names::is_dump_manifest(&container, &record.name));
     let dumps = seals.clone().count() as u64;
     if state == State::DumpsOnly && dumps == 0 {
         return Ok(None);
@@ -231,7 +241,7 @@ pub(super) async fn read(
         pin = beside.read::<PinRecord>(record).await?.map(Pin::from);
     }
     let mut restored = Vec::new();
-    for record in records.iter().filter(|record| is_restore(&container, &record.name)) {
+    for record in records.iter().filter(|record| names::is_restore_record(&container, &record.name)) {
         let record = beside.read::<RestoreRecord>(record).await?;
         restored.extend(record.filter(|record| Some(record.manifest_sha256.as_str()) == sha256).map(restore));
     }
@@ -310,14 +320,6 @@ impl Beside<'_> {
             }
         }
     }
-}
-
-fn is_dump_seal(container: &str, name: &str) -> bool {
-    names::dump_of_manifest(container, name).is_some_and(|file| names::dump_manifest(container, file) == *name)
-}
-
-fn is_restore(container: &str, name: &str) -> bool {
-    name.strip_prefix(&names::manifests_prefix(container)).is_some_and(|name| name.starts_with("restore."))
 }
 
 fn points(manifest: &BackupOutline) -> u64 {

@@ -141,6 +141,7 @@ async fn sealed(store: &dyn Store, container: &str) -> Result<(), Error> {
             format!("it is being backed up on {} (process {})", marker.host, marker.process)
         }
         NightState::Failed(error) => error,
+        NightState::Deleted(deletion) => wait::deleted(&deletion),
         NightState::Unsealed => wait::UNSEALED.to_owned(),
         NightState::Absent => "nothing is there".to_owned(),
     };

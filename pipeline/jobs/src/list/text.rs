@@ -106,6 +106,8 @@ fn state(state: State) -> &'static str {
         State::Ready => "ready",
         State::Error => "error",
         State::Unsealed => "unsealed",
+        State::Deleting => "deleting",
+        State::Deleted => "deleted",
         State::DumpsOnly => "dumps only",
     }
 }

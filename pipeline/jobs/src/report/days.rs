@@ -40,6 +40,8 @@ impl Standing {
             Standing::Night(State::BackingUp) => "STATUS_BACKING_UP",
             Standing::Night(State::Error) => "STATUS_ERROR",
             Standing::Night(State::Unsealed) => "STATUS_UNSEALED",
+            Standing::Night(State::Deleting) => "STATUS_DELETING",
+            Standing::Night(State::Deleted) => "STATUS_DELETED",
             Standing::Night(State::DumpsOnly) => "STATUS_DUMPS_ONLY",
             Standing::Missing => "STATUS_MISSING",
             Standing::Awaited => "STATUS_AWAITED",
@@ -53,6 +55,8 @@ impl Standing {
             Standing::Night(State::BackingUp) => "backing up",
             Standing::Night(State::Error) => "failed",
             Standing::Night(State::Unsealed) => "unsealed",
+            Standing::Night(State::Deleting) => "being deleted",
+            Standing::Night(State::Deleted) => "deleted",
             Standing::Night(State::DumpsOnly) => "dumps only",
             Standing::Missing => "missing",
             Standing::Awaited => "awaited",
@@ -66,6 +70,8 @@ impl Standing {
             Standing::Night(State::BackingUp) => "…",
             Standing::Night(State::Error) => "✗",
             Standing::Night(State::Unsealed) => "?",
+            Standing::Night(State::Deleting) => "⌫",
+            Standing::Night(State::Deleted) => "×",
             Standing::Night(State::DumpsOnly) => "D",
             Standing::Missing => "–",
             Standing::Awaited => "·",
@@ -103,10 +109,12 @@ fn day(date: NaiveDate, nights: &[Night], places: Vec<usize>, tonight: NaiveDate
     let worst =
         of_day().filter(|night| night.is_regular).map(|night| night.listed.state).max_by_key(|state| match state {
             State::Ready => 0,
-            State::DumpsOnly => 1,
-            State::BackingUp => 2,
-            State::Unsealed => 3,
-            State::Error => 4,
+            State::Deleted => 1,
+            State::Deleting => 2,
+            State::DumpsOnly => 3,
+            State::BackingUp => 4,
+            State::Unsealed => 5,
+            State::Error => 6,
         });
     let none = if date < tonight { Standing::Missing } else { Standing::Awaited };
     Day {

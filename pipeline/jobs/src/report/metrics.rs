@@ -84,6 +84,8 @@ impl Standing {
             Standing::Night(State::BackingUp) => "backing_up",
             Standing::Night(State::Error) => "error",
             Standing::Night(State::Unsealed) => "unsealed",
+            Standing::Night(State::Deleting) => "deleting",
+            Standing::Night(State::Deleted) => "deleted",
             Standing::Night(State::DumpsOnly) => "dumps_only",
             Standing::Missing => "missing",
             Standing::Awaited => "awaited",

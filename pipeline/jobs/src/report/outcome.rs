@@ -78,6 +78,10 @@ pub struct Nights {
     pub error: u64,
     /// Shards without a seal.
     pub unsealed: u64,
+    /// On their way out.
+    pub deleting: u64,
+    /// Deleted on purpose, with their dumps left.
+    pub deleted: u64,
     /// Dumps without a backup.
     pub dumps_only: u64,
     /// Days between the first and the last without a night.
@@ -94,6 +98,8 @@ impl Nights {
             backing_up: count(Standing::Night(State::BackingUp)),
             error: count(Standing::Night(State::Error)),
             unsealed: count(Standing::Night(State::Unsealed)),
+            deleting: count(Standing::Night(State::Deleting)),
+            deleted: count(Standing::Night(State::Deleted)),
             dumps_only: count(Standing::Night(State::DumpsOnly)),
             missing: count(Standing::Missing),
             awaited: count(Standing::Awaited),
@@ -101,12 +107,14 @@ impl Nights {
     }
 
     /// The same by how they stand.
-    pub(super) fn by_standing(&self) -> [(Standing, u64); 7] {
+    pub(super) fn by_standing(&self) -> [(Standing, u64); 9] {
         [
             (Standing::Night(State::Ready), self.ready),
             (Standing::Night(State::BackingUp), self.backing_up),
             (Standing::Night(State::Error), self.error),
             (Standing::Night(State::Unsealed), self.unsealed),
+            (Standing::Night(State::Deleting), self.deleting),
+            (Standing::Night(State::Deleted), self.deleted),
             (Standing::Night(State::DumpsOnly), self.dumps_only),
             (Standing::Missing, self.missing),
             (Standing::Awaited, self.awaited),

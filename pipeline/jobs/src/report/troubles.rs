@@ -116,7 +116,10 @@ fn of_night(night: &Night, troubles: &mut Vec<Trouble>) {
             add(Matter::Backup, why.clone().unwrap_or_default(), Some(hint.to_owned()));
         }
         State::Unsealed | State::DumpsOnly => add(Matter::Backup, why.clone().unwrap_or_default(), None),
-        State::Ready | State::BackingUp => {}
+        State::Deleting => {
+            add(Matter::Backup, why.clone().unwrap_or_default(), Some("nightshard-prune completes it".to_owned()));
+        }
+        State::Ready | State::BackingUp | State::Deleted => {}
     }
     if let Some(verified) = &listed.verified {
         damages(verified, night.damaged, &mut add);

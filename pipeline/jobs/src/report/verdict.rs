@@ -125,6 +125,9 @@ fn backup(model: &Model) -> Card {
         Standing::Night(State::Unsealed) => {
             card(Level::Bad, "Not sealed".to_owned(), since, format!("{night} is not sealed"))
         }
+        Standing::Night(State::Deleting | State::Deleted) => {
+            card(Level::Bad, "Deleted".to_owned(), since, format!("{night} was deleted"))
+        }
         Standing::Night(State::DumpsOnly) | Standing::Missing | Standing::Awaited => {
             card(Level::Bad, "Missing".to_owned(), since, format!("{night} is missing"))
         }

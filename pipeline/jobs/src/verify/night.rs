@@ -103,7 +103,7 @@ impl Run {
                 let records = store.list(container, &names::manifests_prefix(container), None).await?;
                 (wait::UNSEALED.to_owned(), !records.is_empty())
             }
-            NightState::BackingUp(_) | NightState::Absent => return Ok((None, None)),
+            NightState::BackingUp(_) | NightState::Deleted(_) | NightState::Absent => return Ok((None, None)),
         };
         let why = format!("there is no backup in {container}: {why}");
         progress.report(Event::Warning(&why));

@@ -128,7 +128,7 @@ async fn a_failure_after_the_seal_has_gone_says_so_and_the_same_command_complete
         interrupt.request();
     });
     let failed = failed.unwrap_err();
-    assert_eq!(failed.to_string(), "2016-06-11, which was to be replaced, is unsealed now: interrupted");
+    assert_eq!(failed.to_string(), "2016-06-11, whose seal was to go, is unsealed now: interrupted");
     assert!(failed.hint_text().unwrap().contains("run the same command again"), "{failed:?}");
     let state = night_state(bench.store.as_ref(), NIGHT).await.unwrap();
     assert!(matches!(&state, NightState::Failed(error) if *error == failed.to_string()), "{state:?}");

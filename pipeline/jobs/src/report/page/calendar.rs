@@ -60,6 +60,8 @@ pub(super) fn legend(model: &Model) -> Vec<Legend> {
         Standing::Night(State::BackingUp),
         Standing::Night(State::Error),
         Standing::Night(State::Unsealed),
+        Standing::Night(State::Deleting),
+        Standing::Night(State::Deleted),
         Standing::Night(State::DumpsOnly),
         Standing::Missing,
         Standing::Awaited,

@@ -1,4 +1,4 @@
-//! The marker of this run in the archive: other machines see that the night is being taken, and by whom.
+//! The marker of this run in the archive: other machines see that somebody is at work in the night, and who.
 //!
 //! Object stores give no lock, so runs look at each other's markers: of those that are alive, the one with the lowest
 //! id goes on, and the others end as soon as they see it. Ages are by the store's clock.
@@ -9,14 +9,13 @@ use std::time::Duration;
 
 use archive::records::{RunState, RunningMarker};
 use archive::state::{FoundMarker, markers};
-use archive::{Document, Night, names};
+use archive::{Document, names};
 use chrono::{DateTime, TimeDelta, Utc};
 use store::{Store, StoreExt};
 use tokio::sync::{Mutex, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use super::preflight::Wanted;
 use crate::{Error, Kind, Place};
 
 /// How often the marker is written anew.
@@ -26,7 +25,7 @@ const RENEWAL: Duration = Duration::from_secs(30);
 const PATIENCE: Duration = Duration::from_secs(180);
 
 /// The marker, renewed in the background until it is lowered or dropped.
-pub(super) struct Marker {
+pub(crate) struct Marker {
     post: Arc<Post>,
     /// When it was raised, by the store's clock.
     since: DateTime<Utc>,
@@ -43,6 +42,14 @@ struct Post {
     document: RunningMarker,
 }
 
+/// What the night is of.
+pub(crate) struct Subject {
+    /// Cluster id of the InfluxDB, as decimal text.
+    pub(crate) cluster_id: String,
+    /// Its databases.
+    pub(crate) databases: Vec<String>,
+}
+
 /// What the markers of a night say to a run.
 enum Verdict {
     /// It may go on; these others are alive, and will give way to it.
@@ -53,27 +60,27 @@ enum Verdict {
 
 impl Marker {
     /// Writes the marker and keeps it young.
-    pub(super) async fn raise(
+    pub(crate) async fn raise(
         place: &Place,
-        night: &Night,
+        container: &str,
         now: DateTime<Utc>,
-        wanted: &Wanted,
+        subject: Subject,
         store: Arc<dyn Store>,
     ) -> Result<Marker, Error> {
         let id = format!("{:016x}", rand::random::<u64>());
-        let name = names::running_marker(&night.container, &id);
+        let name = names::running_marker(container, &id);
         let document = RunningMarker {
             format: RunningMarker::FORMAT.to_owned(),
             id,
             writer: place.writer.clone(),
             host: place.host.clone(),
             process: place.process,
-            cluster_id: wanted.source.cluster_id.clone(),
-            databases: wanted.databases.clone(),
+            cluster_id: subject.cluster_id,
+            databases: subject.databases,
             started: now,
             state: RunState::Running,
         };
-        let post = Arc::new(Post { store, container: night.container.clone(), name, document });
+        let post = Arc::new(Post { store, container: container.to_owned(), name, document });
         let raised = Instant::now();
         post.write(&post.document).await?;
         let since = post.look().await?.modified;
@@ -89,7 +96,7 @@ impl Marker {
     }
 
     /// Runs a future for as long as the marker stands.
-    pub(super) async fn guard<T>(&self, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    pub(crate) async fn guard<T>(&self, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
         let mut ended = self.ended.lock().await;
         tokio::select! {
             done = work => done,
@@ -99,7 +106,7 @@ impl Marker {
 
     /// Whether the night is still this run's: its marker stands, and no other run with a lower id is alive. Gives the
     /// runs that are alive and have to give way.
-    pub(super) async fn check(&self) -> Result<Vec<FoundMarker>, Error> {
+    pub(crate) async fn check(&self) -> Result<Vec<FoundMarker>, Error> {
         match self.post.verdict().await? {
             Verdict::Mine(others) => Ok(others),
             Verdict::Over(error) => Err(error),
@@ -107,12 +114,12 @@ impl Marker {
     }
 
     /// How long ago it was raised, by the store's clock.
-    pub(super) async fn age(&self) -> Result<TimeDelta, Error> {
+    pub(crate) async fn age(&self) -> Result<TimeDelta, Error> {
         Ok(self.post.look().await?.answered - self.since)
     }
 
     /// The run is over and the night is sealed: no trace is needed any more.
-    pub(super) async fn lower(&self) {
+    pub(crate) async fn lower(&self) {
         self.renewal.abort();
         let Post { store, container, name, document } = &*self.post;
         if let Err(error) = archive::remove(store.as_ref(), container, name).await {
@@ -122,7 +129,7 @@ impl Marker {
     }
 
     /// The run has failed: its marker says how, or goes when another run has the night.
-    pub(super) async fn fail(&self, error: &Error) {
+    pub(crate) async fn fail(&self, error: &Error) {
         self.renewal.abort();
         let Post { store, container, name, document } = &*self.post;
         let left = if error.kind() == Kind::Locked {
@@ -207,7 +214,7 @@ impl Post {
 }
 
 /// Removes the markers of dead runs from a sealed night, where they mean nothing any more.
-pub(super) async fn sweep(container: &str, host: &str, store: &dyn Store) {
+pub(crate) async fn sweep(container: &str, host: &str, store: &dyn Store) {
     let dead = match markers(store, container).await {
         Ok(found) => found.into_iter().filter(|found| !is_alive(found, host)),
         Err(error) => return tracing::warn!("cannot look for markers in {container}: {error}"),
@@ -219,8 +226,8 @@ pub(super) async fn sweep(container: &str, host: &str, store: &dyn Store) {
     }
 }
 
-/// Refuses a night that another run is taking, before this one has a marker of its own.
-pub(super) fn refuse_company(found: &[FoundMarker], host: &str, container: &str) -> Result<(), Error> {
+/// Refuses a night in which another run is at work, before this one has a marker of its own.
+pub(crate) fn refuse_company(found: &[FoundMarker], host: &str, container: &str) -> Result<(), Error> {
     match found.iter().find(|found| is_alive(found, host)) {
         Some(other) => Err(taken_by(container, &other.marker)),
         None => Ok(()),
@@ -228,7 +235,8 @@ pub(super) fn refuse_company(found: &[FoundMarker], host: &str, container: &str)
 }
 
 fn taken_by(container: &str, other: &RunningMarker) -> Error {
-    let message = format!("{container} is being backed up by {} (process {})", other.host, other.process);
+    let RunningMarker { writer, host, process, .. } = other;
+    let message = format!("{} is at work in {container}, on {host} (process {process})", writer.program);
     Error::new(Kind::Locked, message).hint("that run goes on; this one has ended")
 }
 
@@ -241,7 +249,7 @@ fn is_alive(found: &FoundMarker, host: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use archive::manifest::{Source, Writer};
+    use archive::manifest::Writer;
     use store::Folder;
 
     use super::*;
@@ -250,9 +258,7 @@ mod tests {
     async fn raised() -> (Marker, tempfile::TempDir) {
         let folder = tempfile::tempdir().unwrap();
         let store = Arc::new(Folder::open(folder.path()).unwrap());
-        let day = chrono::NaiveDate::from_ymd_opt(2016, 6, 11).unwrap();
-        let night = Night { day, date: archive::Date::Day(day), container: "night".to_owned() };
-        store.create_container(&night.container).await.unwrap();
+        store.create_container("night").await.unwrap();
         let place = Place {
             host: "db1".to_owned(),
             process: std::process::id(),
@@ -261,16 +267,8 @@ mod tests {
             spool: folder.path().to_owned(),
             spool_size: None,
         };
-        let source = Source {
-            host: String::new(),
-            influxdb_version: String::new(),
-            cluster_id: "7".to_owned(),
-            url: String::new(),
-            snapshot_address: String::new(),
-            data_directory: String::new(),
-        };
-        let wanted = Wanted { source, databases: Vec::new(), existing: Vec::new(), may_leave_out_caches: false };
-        let marker = Marker::raise(&place, &night, DateTime::UNIX_EPOCH, &wanted, store).await.unwrap();
+        let subject = Subject { cluster_id: "7".to_owned(), databases: Vec::new() };
+        let marker = Marker::raise(&place, "night", DateTime::UNIX_EPOCH, subject, store).await.unwrap();
         (marker, folder)
     }
 
