@@ -1,7 +1,6 @@
 //! What people delete by hand, and with what: a night that goes takes nothing of the others with it.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 
 use bytes::Bytes;
 use reqwest::Method;
@@ -9,7 +8,7 @@ use serde_json::Value;
 use test_support::{Influxd, temp_dir};
 
 use crate::account::{Account, swift};
-use crate::looks::{assert_as_sealed, downloaded, text};
+use crate::looks::{assert_as_sealed, composed, downloaded, production, text};
 use crate::night::{Place, run, succeed};
 
 const NIGHTS: [&str; 4] = ["2016-06-11", "2016-06-12", "2016-06-13", "2016-06-14"];
@@ -24,17 +23,7 @@ struct Nights {
 
 impl Nights {
     async fn take() -> Nights {
-        let (place, account, source) = (Place::swift_version1(), Account::of_tempauth().await, Influxd::start().await);
-        source.statement("CREATE DATABASE sensu_db WITH DURATION INF SHARD DURATION 1d NAME \"default\"").await;
-        let mut lines = String::new();
-        for day in 0..24 {
-            writeln!(lines, "cpu,host=a load={day} {}", (1_464_739_200 + day * 86_400) * 1_000_000_000_i64).unwrap();
-        }
-        for number in 0..400 {
-            let text: String = (0..3600).map(|_| char::from(rand::random_range(b'#'..=b'Z'))).collect();
-            writeln!(lines, "log,host=a text=\"{text}\" {}", (1_464_739_200 + number) * 1_000_000_000_i64).unwrap();
-        }
-        source.write("sensu_db", &lines).await;
+        let (place, account, source) = (Place::swift_version1(), Account::of_tempauth().await, production().await);
         let mut nights = Nights { place, account, source, seals: BTreeMap::new() };
         for day in NIGHTS {
             nights.back_up(day).await;
@@ -49,18 +38,6 @@ impl Nights {
         let night = self.place.container(day);
         let seal = self.account.seal(&night).await;
         self.seals.insert(night, seal);
-    }
-
-    /// The shard that consists of other objects: its name in a night, in the pool, and the name of its first piece.
-    fn composed(&self, day: &str) -> (String, String, String) {
-        let objects = self.seals[&self.place.container(day)]["objects"].as_array().unwrap();
-        let object = objects.iter().find(|object| object["pooled"]["pieces"].is_array()).unwrap();
-        let pooled = &object["pooled"];
-        (
-            text(object, "name").to_owned(),
-            text(pooled, "name").to_owned(),
-            text(&pooled["pieces"][0], "name").to_owned(),
-        )
     }
 
     /// All that is left is as it was sealed, byte for byte, for us and for `swift`.
@@ -93,7 +70,7 @@ async fn a_night_that_swift_deletes_takes_nothing_of_the_others_with_it() {
     assert_eq!(nights.account.status(Method::HEAD, &first).await, 404);
     nights.assert_whole(&NIGHTS[1..]).await;
 
-    let (link, shard, piece) = nights.composed(NIGHTS[1]);
+    let (link, shard, piece) = composed(&nights.seals[&nights.place.container(NIGHTS[1])]);
     swift(&nights.place, &["delete", &second, &link]).await;
     assert_eq!(nights.status(&second, &link).await, 404);
     assert_eq!(nights.verify(NIGHTS[1]).await, 5, "a shard is missing there");
@@ -108,7 +85,7 @@ async fn a_night_that_swift_deletes_takes_nothing_of_the_others_with_it() {
 async fn a_client_that_deletes_large_objects_with_their_parts_damages_other_nights_and_the_pool_gives_them_back() {
     let mut nights = Nights::take().await;
     let (pool, night) = (nights.place.pool(), nights.place.container(NIGHTS[1]));
-    let (link, shard, piece) = nights.composed(NIGHTS[1]);
+    let (link, shard, piece) = composed(&nights.seals[&nights.place.container(NIGHTS[1])]);
     // Whoever asks for this without having looked whether it is a link.
     nights.account.call(Method::DELETE, &format!("{night}/{link}?multipart-manifest=delete"), &[], Bytes::new()).await;
     assert_eq!([nights.status(&night, &link).await, nights.status(&pool, &piece).await], [404, 404]);

@@ -1,6 +1,7 @@
 //! Looking at nights by other means than ours.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::path::Path;
 use std::process::Command;
 
@@ -17,6 +18,30 @@ pub(crate) fn sha256(bytes: &[u8]) -> String {
 
 pub(crate) fn text<'a>(value: &'a Value, name: &str) -> &'a str {
     value[name].as_str().unwrap()
+}
+
+/// A production with many shards, of which one is large enough to consist of other objects in the pool.
+pub(crate) async fn production() -> Influxd {
+    let source = Influxd::start().await;
+    source.statement("CREATE DATABASE sensu_db WITH DURATION INF SHARD DURATION 1d NAME \"default\"").await;
+    let mut lines = String::new();
+    for day in 0..24 {
+        writeln!(lines, "cpu,host=a load={day} {}", (1_464_739_200 + day * 86_400) * 1_000_000_000_i64).unwrap();
+    }
+    for number in 0..400 {
+        let text: String = (0..3600).map(|_| char::from(rand::random_range(b'#'..=b'Z'))).collect();
+        writeln!(lines, "log,host=a text=\"{text}\" {}", (1_464_739_200 + number) * 1_000_000_000_i64).unwrap();
+    }
+    source.write("sensu_db", &lines).await;
+    source
+}
+
+/// The shard that consists of other objects: its name in the night, its name in the pool, and that of its first piece.
+pub(crate) fn composed(seal: &Value) -> (String, String, String) {
+    let objects = seal["objects"].as_array().unwrap();
+    let object = objects.iter().find(|object| object["pooled"]["pieces"].is_array()).unwrap();
+    let pooled = &object["pooled"];
+    (text(object, "name").to_owned(), text(pooled, "name").to_owned(), text(&pooled["pieces"][0], "name").to_owned())
 }
 
 /// What `swift download` brings of a night's shards, by object name.

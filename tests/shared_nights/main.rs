@@ -6,7 +6,14 @@
 #[path = "../night/mod.rs"]
 mod night;
 
+/// What the tests of the store break requests with.
+#[path = "../../pipeline/store/tests/faults/interceptor.rs"]
+#[allow(dead_code)]
+mod interceptor;
+
 mod account;
+mod beside;
 mod by_hand;
 mod looks;
+mod roles;
 mod thirty;
