@@ -202,7 +202,8 @@ impl Error {
                 "check user, password or token, and the project, with `openstack token issue` or `swift stat`"
             }
             Error::Forbidden { .. } => {
-                "the user needs a role that may do this in the account, or the file or folder other permissions"
+                "the user needs a role that may do this in the account, or a list that lets it into the container (and where the \
+                 object is a link, into the one that it leads to), or the file or folder other permissions"
             }
             Error::Full { .. } => {
                 "the quota or the disk is full; free space or raise it, then run the same command again"
