@@ -77,13 +77,13 @@ impl Production {
         if night % 7 == 5 {
             self.influxd.query("sensu_db", "DROP SERIES FROM log WHERE host = 'c'").await;
         }
-        if night > 10 && night % 4 == 0 {
+        if night > 10 && night.is_multiple_of(4) {
             // What happens when a policy expires.
             let shards = self.influxd.rows("sensu_db", "SHOW SHARDS").await;
             let oldest = shards.iter().min_by_key(|shard| shard[4].to_string()).unwrap();
             self.influxd.statement(&format!("DROP SHARD {}", oldest[0])).await;
         }
-        if night % 3 == 0 {
+        if night.is_multiple_of(3) {
             self.await_compactions().await;
         }
     }
