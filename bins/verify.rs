@@ -42,6 +42,12 @@ struct Verify {
     /// The same, and decode every block
     #[arg(long)]
     decode: bool,
+    /// First bring back what nights share, where it was deleted
+    ///
+    /// A Swift keeps what is deleted in the pool until a prune destroys it. A folder keeps nothing; there names that a night
+    /// has lost are made again.
+    #[arg(long, conflicts_with = "folder")]
+    undelete: bool,
     /// Do not write down beside the seal that the night was verified
     #[arg(long)]
     no_record: bool,
@@ -74,6 +80,8 @@ impl Door for Verify {
       what a timer runs: each night a seventh of everything, down to the blocks of the TSM files
   nightshard-verify --all --quick
       is everything still there? nothing is read
+  nightshard-verify --date 2016-06-11 --undelete
+      bring back what was deleted of the pool and this night needs, and verify it again
   nightshard-verify ./2016-06-11
       what swift download brought, or a folder that influxd backup wrote";
 
@@ -93,6 +101,7 @@ impl Door for Verify {
             extent: self.extent(),
             sample: self.sample,
             record: !self.no_record,
+            undelete: self.undelete,
             parallel: self.jobs.into(),
             interrupt: context.interrupt.clone(),
         };

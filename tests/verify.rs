@@ -24,6 +24,8 @@ struct Outcome {
     extent: String,
     slice: Option<Slice>,
     nights: Vec<Night>,
+    pool: Vec<PoolObject>,
+    brought_back: Vec<String>,
     objects: u64,
     bytes: u64,
     seconds: f64,
@@ -49,6 +51,16 @@ struct Night {
     unchecked: Vec<String>,
     notes: Vec<String>,
     recorded: bool,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PoolObject {
+    object: String,
+    kind: String,
+    what: String,
+    nights: Vec<String>,
+    marked: bool,
 }
 
 #[derive(Debug, Deserialize)]
@@ -175,8 +187,8 @@ async fn a_night_with_its_dump_in_swift_passes_every_look() {
 async fn what_is_damaged_in_swift_is_found_by_each_look_that_can_see_it() {
     let (place, production) = (Place::swift_version1(), production().await);
     let mut backup = place.backup(&production);
-    // The shards are in segments, the metastore is not.
-    backup.args(["--date", DAY]).env("NIGHTSHARD_SEGMENT_SIZE", "16KiB");
+    // The shards are in segments and the night's own, the metastore is in one piece.
+    backup.args(["--date", DAY, "--dedup", "off"]).env("NIGHTSHARD_SEGMENT_SIZE", "16KiB");
     backup.env("NIGHTSHARD_SEGMENTS_CONTAINER", format!("{}segments", place.prefix));
     succeed(backup).await;
     let (container, segments) = (place.container(DAY), format!("{}segments", place.prefix));
@@ -267,7 +279,11 @@ async fn the_exit_code_tells_damage_from_what_could_not_be_looked_at() {
     let whole = std::fs::read(&shard).unwrap();
     std::fs::write(&shard, &whole[..whole.len() - 1]).unwrap();
     let (outcome, output) = verify(&place, &["--date", "2016-06-10..2016-06-11"], 5).await;
-    assert_eq!(outcome.failures.len(), 2, "{outcome:?}");
+    assert_eq!(outcome.failures.len(), 3, "{outcome:?}");
+    // It is one file with that in the pool.
+    let [PoolObject { object, kind, what, nights, marked }] = &outcome.pool[..] else { panic!("{outcome:?}") };
+    assert!(object.starts_with("nightshard-pool/shards/") && what.contains(" bytes instead of "), "{object}: {what}");
+    assert_eq!((kind.as_str(), nights, *marked), ("shard", &vec![DAY.to_owned()], true));
     assert!(outcome.nights[0].manifest_sha256.is_some() && outcome.clocks.is_empty());
     assert!(String::from_utf8_lossy(&output.stderr).contains("no other night has this shard"), "{output:?}");
     // People read the same as a list.
@@ -276,6 +292,13 @@ async fn the_exit_code_tells_damage_from_what_could_not_be_looked_at() {
     let output = run(command).await;
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(said.starts_with("2016-06-11: 3 objects, ") && said.contains("bytes: 1 damaged\n"), "{said}");
+    // A name that is gone is made again, by the one that the pool has.
+    std::fs::write(&shard, &whole).unwrap();
+    std::fs::remove_file(&shard).unwrap();
+    verify(&place, &["--date", DAY, "--quick"], 5).await;
+    let (outcome, _) = verify(&place, &["--date", DAY, "--undelete"], 0).await;
+    assert_eq!(outcome.brought_back, ["2016-06-11/shards/sensu_db.default.00001.00"]);
+    assert_eq!(std::fs::read(&shard).unwrap(), whole);
     // What influxd wrote beside it is looked at by its folder.
     let legacy = place.path("legacy");
     let mut influxd = Command::new("influxd");

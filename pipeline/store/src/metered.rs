@@ -265,7 +265,7 @@ impl Sharing for Metered {
         self.below()?.destroy(container, name).await
     }
 
-    async fn undelete(&self, container: &str, name: &str) -> Result<bool, Error> {
-        self.below()?.undelete(container, name).await
+    async fn undelete(&self, container: &str, name: &str, tag: Option<&str>) -> Result<bool, Error> {
+        self.below()?.undelete(container, name, tag).await
     }
 }

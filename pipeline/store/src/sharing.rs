@@ -28,8 +28,10 @@ pub trait Sharing: Store {
     /// Removes the object for good, and whatever is kept of it from earlier deletions. One that does not exist is success.
     async fn destroy(&self, container: &str, name: &str) -> Result<(), Error>;
 
-    /// Brings back what was deleted under this name last; whether anything was there to bring back.
-    async fn undelete(&self, container: &str, name: &str) -> Result<bool, Error>;
+    /// Brings back what was deleted or replaced under this name: the youngest that is kept and has this
+    /// [tag](ObjectInfo::link_tag), where one is named. Whether anything was brought back; what stands there as it should is
+    /// left alone.
+    async fn undelete(&self, container: &str, name: &str, tag: Option<&str>) -> Result<bool, Error>;
 }
 
 /// The bounds within which an object may be composed of others.

@@ -6,11 +6,12 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use chrono::TimeDelta;
+use futures_util::stream::{self, StreamExt};
 use store::{Body, Digester, Digests, ObjectInfo, Piece, Sharing, Store, StoreExt, Target};
 
 use super::cut::{Cut, cut};
@@ -22,6 +23,9 @@ use crate::manifest::{BackupManifest, Pooled, PooledPiece, ShardFile};
 /// How much of a local file is read at once, in bytes.
 const READ: usize = 256 << 10;
 
+/// Pieces of a shard that are looked at at once.
+const LOOKS_AT_ONCE: usize = 8;
+
 /// The pool, as a backup uses it whose marker stands.
 #[derive(Debug)]
 pub struct Pool {
@@ -30,6 +34,8 @@ pub struct Pool {
     grace: TimeDelta,
     /// Names that must not be used any more.
     marked: HashSet<String>,
+    /// Pieces that were looked at, and are there as they were.
+    whole: Mutex<HashSet<String>>,
     /// Set when two objects turned out not to be able to share.
     gave_up: AtomicBool,
 }
@@ -107,7 +113,7 @@ impl Pool {
             marked.extend(page.iter().filter_map(|entry| entry.name.strip_prefix(MARKS)).map(str::to_owned));
         }
         let container = container.to_owned();
-        Ok(Some(Pool { store, container, grace, marked, gave_up: AtomicBool::new(false) }))
+        Ok(Some(Pool { store, container, grace, marked, whole: Mutex::default(), gave_up: AtomicBool::new(false) }))
     }
 
     /// Its container.
@@ -128,18 +134,25 @@ impl Pool {
         pooled.names().all(|name| !self.marked.contains(name))
     }
 
-    /// Makes `container/name` a name of a shard that is in the pool already, if it still is there as it was.
+    /// Makes `container/name` a name of a shard of so many bytes that is in the pool already, if it still is there as it was.
     ///
     /// # Errors
     ///
     /// When the store fails.
-    pub async fn link_known(&self, container: &str, name: &str, pooled: &Pooled) -> Result<Option<ObjectInfo>, Error> {
-        if self.gave_up.load(Ordering::Relaxed) || !self.is_usable(pooled) {
+    pub async fn link_known(
+        &self,
+        container: &str,
+        name: &str,
+        pooled: &Pooled,
+        bytes: u64,
+    ) -> Result<Option<ObjectInfo>, Error> {
+        if self.gave_up.load(Ordering::Relaxed) || !self.is_usable(pooled) || !self.has_all(&pooled.pieces).await? {
             return Ok(None);
         }
         let target = Target { container: self.container.clone(), name: pooled.name.clone(), tag: pooled.tag.clone() };
         match self.sharing()?.link(container, name, &target).await {
-            Ok(info) => Ok(Some(info)),
+            // A folder links to whatever has the name.
+            Ok(info) => Ok((info.bytes == bytes).then_some(info)),
             Err(store::Error::Conflict { .. } | store::Error::NotFound { .. } | store::Error::Unsupported { .. }) => {
                 Ok(None)
             }
@@ -165,7 +178,7 @@ impl Pool {
         }
         let sha256 = hex::encode(shard.digests.sha256);
         if let Some(pooled) = known.shards.get(&sha256)
-            && self.link_known(container, name, pooled).await?.is_some()
+            && self.link_known(container, name, pooled, shard.digests.bytes).await?.is_some()
         {
             return Ok(Some(Kept { pooled: pooled.clone(), sent_bytes: 0 }));
         }
@@ -191,6 +204,35 @@ impl Pool {
             }
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Whether the pieces are there as they were: a shard that consists of them stands when they are gone, and can be linked
+    /// to.
+    async fn has_all(&self, pieces: &[PooledPiece]) -> Result<bool, Error> {
+        let looks = pieces.iter().map(|piece| async move {
+            if self.whole().contains(&piece.name) {
+                return Ok::<_, Error>(true);
+            }
+            let found = self.store.find(&self.container, &piece.name).await?;
+            let is_whole = found.is_some_and(|it| it.bytes == piece.bytes && it.etag.as_ref() == Some(&piece.md5));
+            if is_whole {
+                self.whole().insert(piece.name.clone());
+            }
+            Ok(is_whole)
+        });
+        // Collected first, so that the closure's borrows need not hold for every lifetime.
+        let looks: Vec<_> = looks.collect();
+        let mut looked = stream::iter(looks).buffer_unordered(LOOKS_AT_ONCE);
+        while let Some(is_whole) = looked.next().await {
+            if !is_whole? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn whole(&self) -> MutexGuard<'_, HashSet<String>> {
+        self.whole.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A pool is opened on nothing else.

@@ -29,6 +29,7 @@
 //! it cannot be destroyed before G − L later, and then the manifest, sealed within G/2, has been there for longer than any
 //! listing lags, as long as L is less than G/2. That is three and a half days with the default.
 
+mod census;
 mod collect;
 mod cut;
 mod keep;
@@ -36,10 +37,11 @@ mod named;
 mod names;
 mod settings;
 
+pub use census::{Census, Contribution};
 pub use collect::{Collected, Swept, collect};
 pub use cut::{Cut, cut};
 pub use keep::{Kept, Known, LocalShard, Pool};
-pub use named::{Named, NamedBy, Naming, NamingObject, named};
+pub use named::{Named, NamedBy, Naming, NamingObject, NamingPooled, named, naming_nights};
 pub use names::{PoolName, mark_of, piece_name, shard_name};
 pub use settings::{DEFAULT_GRACE, LEAST_GRACE, PoolSettings, grace_of};
 

@@ -1,14 +1,19 @@
 //! What the manifests of all nights name in the pool.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::pin::pin;
 
 use chrono::{DateTime, Utc};
+use futures_util::stream::{self, Stream, TryStreamExt};
 use serde::{Deserialize, Serialize};
 use store::{Store, StoreExt};
 
 use super::names::PoolName;
 use crate::manifest::Seal;
 use crate::{Document, Error, names, read};
+
+/// Manifests that are read at once.
+const AT_ONCE: usize = 8;
 
 /// Of a manifest, what it names in the pool, and whose night it is: the same document, of which almost all is passed over.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,7 +59,7 @@ pub struct NamingPooled {
     /// Name of the shard.
     pub name: String,
     /// Its pieces.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub pieces: Vec<NamingPiece>,
 }
 
@@ -83,11 +88,17 @@ impl Naming {
     /// what no piece of it has.
     pub fn names(&self, container: &str) -> impl Iterator<Item = (&str, u64)> {
         let objects = if self.pool.as_deref() == Some(container) { self.objects.as_slice() } else { &[] };
-        objects.iter().filter_map(|object| Some((object.bytes, object.pooled.as_ref()?))).flat_map(|(bytes, pooled)| {
-            let of_pieces: u64 = pooled.pieces.iter().map(|piece| piece.bytes).sum();
-            let shard = (pooled.name.as_str(), bytes.saturating_sub(of_pieces));
-            std::iter::once(shard).chain(pooled.pieces.iter().map(|piece| (piece.name.as_str(), piece.bytes)))
-        })
+        let pooled = objects.iter().filter_map(|object| Some((object.bytes, object.pooled.as_ref()?)));
+        pooled.flat_map(|(bytes, pooled)| pooled.names(bytes))
+    }
+}
+
+impl NamingPooled {
+    /// The names that a shard of so many bytes has in the pool, each with the bytes that it has of its own.
+    pub fn names(&self, bytes: u64) -> impl Iterator<Item = (&str, u64)> {
+        let of_pieces = self.pieces.iter().map(|piece| piece.bytes).fold(0, u64::saturating_add);
+        let shard = (self.name.as_str(), bytes.saturating_sub(of_pieces));
+        std::iter::once(shard).chain(self.pieces.iter().map(|piece| (piece.name.as_str(), piece.bytes)))
     }
 }
 
@@ -130,19 +141,59 @@ impl NamedBy {
 /// When a manifest is there and cannot be read, or may be there: nobody knows what it names, so nothing may go.
 pub async fn named(store: &dyn Store, container: &str, gone: &BTreeSet<String>) -> Result<Named, Error> {
     let mut all = Named::new();
-    let mut after: Option<String> = None;
-    loop {
-        let page = store.list_containers("", after.as_deref()).await?;
-        let Some(last) = page.last() else { return Ok(all) };
-        after = Some(last.name.clone());
-        for night in page.into_iter().map(|entry| entry.name).filter(|name| name != container && !gone.contains(name)) {
-            let Some(naming) = naming_of(store, &night).await? else { continue };
-            for (name, _) in naming.names(container) {
-                // A name that is not of our making is nothing that we would destroy.
-                all.extend(name.parse::<PoolName>().ok());
-            }
+    let mut namings = pin!(namings(store, container, gone));
+    while let Some((_, naming)) = namings.try_next().await? {
+        for (name, _) in naming?.iter().flat_map(|naming| naming.names(container)) {
+            // A name that is not of our making is nothing that we would destroy.
+            all.extend(name.parse::<PoolName>().ok());
         }
     }
+    Ok(all)
+}
+
+/// The nights that name any of `names` in the pool of `container`, in the order of their containers, by the names; and the
+/// nights of which nobody knows, with the reason.
+///
+/// # Errors
+///
+/// When the store cannot be listed.
+pub async fn naming_nights(
+    store: &dyn Store,
+    container: &str,
+    names: &BTreeSet<String>,
+) -> Result<(BTreeMap<String, Vec<String>>, Vec<String>), Error> {
+    let (mut nights, mut unknown) = (BTreeMap::<String, Vec<String>>::new(), Vec::new());
+    let mut namings = pin!(namings(store, container, const { &BTreeSet::new() }));
+    while let Some((night, naming)) = namings.try_next().await? {
+        match naming {
+            Ok(naming) => {
+                let named = naming.iter().flat_map(|naming| naming.names(container)).map(|(name, _)| name);
+                for name in named.filter(|name| names.contains(*name)).collect::<BTreeSet<_>>() {
+                    nights.entry(name.to_owned()).or_default().push(night.clone());
+                }
+            }
+            Err(error) => unknown.push(format!("{night}: {error}")),
+        }
+    }
+    Ok((nights, unknown))
+}
+
+/// What the manifest of each night names, in the order of their containers; of one that has none, nothing.
+fn namings<'a>(
+    store: &'a dyn Store,
+    container: &'a str,
+    gone: &'a BTreeSet<String>,
+) -> impl Stream<Item = Result<(String, Result<Option<Naming>, Error>), Error>> + 'a {
+    let pages = stream::try_unfold(None::<String>, move |after| async move {
+        let page = store.list_containers("", after.as_deref()).await?;
+        let last = page.last().map(|last| last.name.clone());
+        Ok::<_, Error>(last.map(|last| (stream::iter(page.into_iter().map(Ok)), Some(last))))
+    });
+    let nights = pages.try_flatten().try_filter_map(move |entry| async move {
+        let is_asked = entry.name != container && !gone.contains(&entry.name);
+        Ok(is_asked.then_some(async move { Ok((naming_of(store, &entry.name).await, entry.name)) }))
+    });
+    nights.try_buffered(AT_ONCE).map_ok(|(naming, night)| (night, naming))
 }
 
 /// What the manifest in `night` names; `None` where there is surely none.

@@ -51,6 +51,14 @@ pub struct PoolName {
     id: u64,
 }
 
+impl PoolName {
+    /// A quarter of the digest and the random id, for counting: no two names of a pool have both in common.
+    pub(super) fn fingerprint(&self) -> u128 {
+        let [.., a, b, c, d, e, f, g, h] = self.sha256;
+        u128::from(u64::from_be_bytes([a, b, c, d, e, f, g, h])) << 64 | u128::from(self.id)
+    }
+}
+
 /// That a name is none of the pool's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NoPoolName;

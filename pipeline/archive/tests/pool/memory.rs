@@ -325,7 +325,7 @@ impl Sharing for Memory {
         }
     }
 
-    async fn undelete(&self, _container: &str, _name: &str) -> Result<bool, Error> {
+    async fn undelete(&self, _container: &str, _name: &str, _tag: Option<&str>) -> Result<bool, Error> {
         Ok(false)
     }
 }

@@ -242,7 +242,7 @@ async fn backup(store: Arc<Memory>, night: u32, shards: BTreeSet<usize>) -> Resu
         let before = last.iter().flat_map(|last| last.shards()).find(|(object, _)| object.sha256 == sha256);
         let before = before.and_then(|(_, shard)| shard.pooled.clone()).filter(|_| rand::random());
         let pooled = match before {
-            Some(pooled) if pool.link_known(&container, &name, &pooled).await?.is_some() => pooled,
+            Some(pooled) if pool.link_known(&container, &name, &pooled, local.digests.bytes).await?.is_some() => pooled,
             _ => {
                 let shard = LocalShard { path: &local.path, digests: &local.digests, files: &local.files };
                 pool.keep(&container, &name, &shard, &known).await?.unwrap().pooled

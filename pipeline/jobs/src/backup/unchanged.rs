@@ -85,7 +85,7 @@ pub(super) async fn take(run: &Arc<Run>, listed: &[ShardPath]) -> Result<Vec<Tak
     let links = links.map(|(path, last)| async move {
         let name = names::shard(&run.night.container, &path.database, &path.policy, path.id);
         let Some(pooled) = &last.shard.pooled else { return Ok(None) };
-        if pool.link_known(&run.night.container, &name, pooled).await?.is_none() {
+        if pool.link_known(&run.night.container, &name, pooled, last.object.bytes).await?.is_none() {
             return Ok(None);
         }
         let unchanged = Unchanged {

@@ -1,6 +1,6 @@
 //! What to do about what is damaged: who else has it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use archive::manifest::ShardRecord;
 use archive::{BackupManifest, names, nights, read};
@@ -22,6 +22,8 @@ pub(super) struct DamagedShard<'a> {
     pub(super) record: &'a ShardRecord,
     /// Whether it was whole when it was stored: else another one with the same bytes is no help.
     pub(super) was_whole: bool,
+    /// The objects of the pool that are to blame: a night that needs them too is no help.
+    pub(super) blamed: BTreeSet<String>,
 }
 
 /// Where else a shard is.
@@ -73,12 +75,15 @@ impl Run {
             if other.source.cluster_id != night.source.cluster_id || other.container != container {
                 continue;
             }
-            for DamagedShard { name, record, was_whole } in shards {
+            for DamagedShard { name, record, was_whole, blamed } in shards {
                 let known =
                     |shard: &ShardRecord| (shard.database.clone(), shard.retention_policy.clone(), shard.shard_id);
-                let Some((object, _)) = other.shards().find(|(_, theirs)| known(theirs) == known(record)) else {
+                let Some((object, theirs)) = other.shards().find(|(_, theirs)| known(theirs) == known(record)) else {
                     continue;
                 };
+                if theirs.pooled.iter().flat_map(|pooled| pooled.names()).any(|name| blamed.contains(name)) {
+                    continue;
+                }
                 let ours = night.objects.iter().find(|object| object.name == *name);
                 let is_same = ours.is_some_and(|ours| ours.sha256 == object.sha256);
                 let object = object.name.clone();

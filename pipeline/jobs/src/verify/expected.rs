@@ -10,6 +10,7 @@ use futures_util::StreamExt;
 use super::Run;
 use super::ground::Ground;
 use super::outcome::told;
+use super::pool::InPool;
 use crate::{Error, Kind};
 
 /// An object that must be there.
@@ -20,6 +21,8 @@ pub(super) struct Expected<'a> {
     /// What it may be: one, or the old and the new while a dump is being replaced.
     pub(super) prints: Vec<Print>,
     pub(super) held: Held<'a>,
+    /// Where its bytes lie, if it is but a name of them.
+    pub(super) in_pool: Option<InPool<'a>>,
 }
 
 /// How an object is known again.
@@ -51,13 +54,13 @@ pub(super) struct Expectations<'a> {
 }
 
 impl Expected<'_> {
-    fn stored(object: &StoredObject) -> Expected<'_> {
+    fn stored<'a>(manifest: &'a BackupManifest, object: &'a StoredObject) -> Expected<'a> {
         let print = Print { bytes: object.bytes, sha256: object.sha256.clone(), md5: object.md5.clone() };
         let held = match &object.content {
             Content::Meta => Held::Metastore,
             Content::Shard(shard) => Held::Shard(shard),
         };
-        Expected { name: object.name.clone(), prints: vec![print], held }
+        Expected { name: object.name.clone(), prints: vec![print], held, in_pool: InPool::of(manifest, object) }
     }
 
     /// How many bytes it has, as far as that is certain.
@@ -91,7 +94,12 @@ impl Run {
             all.unchecked
                 .extend(note("lie in shards/ like those of the backup and are not named by the manifest", data));
             all.notes.extend(note("lie in shards/ and are not named by the manifest", others));
-            all.objects = manifest.objects.iter().filter(|object| is_due(&object.name)).map(Expected::stored).collect();
+            let due = manifest.objects.iter().filter(|object| is_due(&object.name));
+            all.objects = due.map(|object| Expected::stored(manifest, object)).collect();
+            if !ground.is_archive() {
+                // What was downloaded has bytes of its own.
+                all.objects.iter_mut().for_each(|object| object.in_pool = None);
+            }
         }
         let sealed = self.dumps(ground).await?;
         let lying = ground.list(&names::dumps_prefix(&ground.night)).await?;
@@ -152,7 +160,7 @@ impl Run {
         let held = Held::Dump { file: file.to_owned(), seal: Box::new(seal) };
         Ok(match &held {
             Held::Dump { seal, .. } if seal.object.is_none() && prints.len() == 1 => None,
-            _ => Some(Expected { name, prints, held }),
+            _ => Some(Expected { name, prints, held, in_pool: None }),
         })
     }
 }

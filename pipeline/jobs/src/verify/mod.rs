@@ -16,6 +16,7 @@ mod inside;
 mod night;
 mod object;
 mod outcome;
+mod pool;
 mod reading;
 mod record;
 
@@ -31,7 +32,8 @@ use tokio::sync::OnceCell;
 use crate::{Error, Interrupt, Kind, Place, Progress, Spool, clocks};
 pub use folder::folder;
 pub(crate) use outcome::told;
-pub use outcome::{Outcome, Verified};
+pub use outcome::{Outcome, PoolObject, Verified};
+use pool::Pools;
 
 /// What is to be verified, and how.
 #[derive(Debug, Clone)]
@@ -48,6 +50,8 @@ pub struct Config {
     pub sample: Option<Sample>,
     /// Whether it is written down beside the seals when and how they were verified.
     pub record: bool,
+    /// Whether what nights share is brought back first, where it was deleted and the archive has kept it.
+    pub undelete: bool,
     /// How many objects are looked at at once.
     pub parallel: usize,
     /// Asks the run to end.
@@ -116,6 +120,7 @@ struct Run {
     /// For what is looked into and does not lie in a file already; made when it is needed first.
     spool: OnceCell<Spool>,
     slice: Option<Slice>,
+    pools: Pools,
 }
 
 /// Verifies nights of the archive.
@@ -140,7 +145,16 @@ impl Run {
         // Whoever runs this every night counts nights by the days of the place.
         let today = now.with_timezone(&config.calendar.time_zone).date_naive();
         let slice = config.sample.map(|sample| sample.slice(today));
-        Run { config, now, begun: Instant::now(), store, progress, spool: OnceCell::new(), slice }
+        Run {
+            config,
+            now,
+            begun: Instant::now(),
+            store,
+            progress,
+            spool: OnceCell::new(),
+            slice,
+            pools: Pools::default(),
+        }
     }
 
     /// One night after the other; one that cannot be verified does not keep the others.
@@ -184,6 +198,9 @@ impl Run {
                 Error::new(Kind::Missing, message).hint("is --container the pattern that the backups have?")
             }));
         }
+        let (pool, brought_back, unknown) = self.pool_findings().await;
+        (outcome.pool, outcome.brought_back) = (pool, brought_back);
+        outcome.failures.extend(unknown);
         Ok(outcome.finished(self.begun.elapsed()))
     }
 

@@ -8,7 +8,7 @@ use store::ObjectInfo;
 use super::advice::{AGAIN, DamagedShard};
 use super::expected::{Expected, Held};
 use super::ground::Ground;
-use super::object::{Fault, Verdict};
+use super::object::{ABSENT, Fault, Verdict};
 use super::{Run, Target, Verified, claims};
 use crate::{Error, Event, Kind, wait};
 
@@ -68,6 +68,10 @@ impl Run {
                 }
                 Err(error) => return Err(error),
             };
+            if let Some(loaded) = seal.manifest.as_ref().filter(|_| self.config.undelete) {
+                self.progress.report(Event::Step(&format!("bringing back what {container} needs")));
+                self.bring_back(container, &loaded.document).await?;
+            }
             match self.look(&ground, &seal).await? {
                 Looked::At(verified) => return Ok(Some(*verified)),
                 Looked::Nothing => return Ok(None),
@@ -194,19 +198,45 @@ impl Run {
             }
         }
         drop(ended);
+        let mut blames = Vec::new();
+        for (expected, fault) in &damaged {
+            let within = expected.in_pool.filter(|_| fault.is_in_bytes);
+            blames.push(match within {
+                Some(within) => match self.blame(expected, within).await {
+                    Err(error) if error.is_interruption() => return Err(error),
+                    Err(error) => {
+                        let line = format!("what the pool has of {} could not be looked at: {error}", expected.name);
+                        verified.unchecked.push(line);
+                        None
+                    }
+                    blame => Some(blame?),
+                },
+                None => None,
+            });
+        }
+        let damaged: Vec<_> = damaged.into_iter().zip(blames).collect();
         let shards: Vec<DamagedShard<'_>> = damaged
             .iter()
-            .filter_map(|(expected, fault)| {
-                Some(DamagedShard { name: &expected.name, record: expected.shard()?, was_whole: fault.is_in_bytes })
+            .filter_map(|((expected, fault), blame)| {
+                let blamed = blame.as_ref().map(|blame| blame.names.clone()).unwrap_or_default();
+                let (name, was_whole) = (&expected.name, fault.is_in_bytes);
+                Some(DamagedShard { name, record: expected.shard()?, was_whole, blamed })
             })
             .collect();
         let elsewhere = match manifest {
             Some(loaded) if !shards.is_empty() => self.elsewhere(ground, &loaded.document, &shards).await,
             _ => Default::default(),
         };
-        for (expected, fault) in damaged {
-            let hint = self.hint(ground, &expected, elsewhere.get(&expected.name));
-            verified.damages.push(Damage { object: expected.name, what: fault.what, hint });
+        for ((expected, fault), blame) in damaged {
+            let mut hint = self.hint(ground, &expected, elsewhere.get(&expected.name));
+            let mut what = fault.what;
+            if let Some(blame) = blame {
+                if let Some(first) = blame.hint(what == ABSENT, self.config.undelete) {
+                    hint = format!("{first}; else {hint}");
+                }
+                what = blame.explain(&what);
+            }
+            verified.damages.push(Damage { object: expected.name, what, hint });
         }
         verified.damages.sort_by(|one, other| one.object.cmp(&other.object));
         if self.config.interrupt.is_requested() {

@@ -49,7 +49,7 @@ pub(super) struct Fault {
 }
 
 impl Fault {
-    fn of_bytes(what: impl Into<String>) -> Fault {
+    pub(super) fn of_bytes(what: impl Into<String>) -> Fault {
         Fault { what: what.into(), is_in_bytes: true, may_pass: true }
     }
 
@@ -89,8 +89,23 @@ impl Run {
     }
 
     async fn verdict(&self, ground: &Ground, expected: &Expected<'_>) -> Result<Verdict, Error> {
+        let name = ground.name(&expected.name);
+        if let Some(within) = expected.in_pool.filter(|within| !within.pooled.pieces.is_empty())
+            && let Some(info) = ground.store.find(&ground.container, name).await?
+            // Else it has bytes of its own here, wherever it lay when it was sealed.
+            && info.is_link
+            && info.link_tag == within.pooled.tag
+        {
+            // Before it is read: a store would begin to hand it out, and be asked again and again when it breaks off.
+            if let Some(fault) = self.pieces(within).await? {
+                return Ok(Verdict::Damaged(fault));
+            }
+            if self.config.extent == Extent::Quick {
+                let what = compare(&info, &expected.prints);
+                return Ok(what.map_or(Verdict::Whole, |what| Verdict::Damaged(Fault::of_bytes(what))));
+            }
+        }
         if self.config.extent == Extent::Quick {
-            let name = ground.name(&expected.name);
             let found = ground.store.head_with_segments(&ground.container, name).await;
             return match found.map_err(|error| fault_of(error, &ground.container, name)) {
                 Ok(info) => Ok(compare(&info, &expected.prints)
@@ -241,7 +256,7 @@ impl Run {
 }
 
 /// What is not there.
-const ABSENT: &str = "it does not exist";
+pub(super) const ABSENT: &str = "it does not exist";
 
 /// The name of a tar in the spool.
 const TAR: &str = "shard.tar";

@@ -30,6 +30,10 @@ pub struct Outcome {
     pub slice: Option<Slice>,
     /// The nights.
     pub nights: Vec<Verified>,
+    /// What is broken of that which nights share.
+    pub pool: Vec<PoolObject>,
+    /// What was deleted and brought back: objects with their containers.
+    pub brought_back: Vec<String>,
     /// Objects that were looked at.
     pub objects: u64,
     /// Bytes of them.
@@ -64,12 +68,37 @@ pub struct Verified {
     pub recorded: bool,
 }
 
+/// An object that nights share, and that is not as it should be.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PoolObject {
+    /// Its container and its name.
+    pub object: String,
+    /// `shard`, or `piece` of one.
+    pub kind: &'static str,
+    /// What is wrong with it.
+    pub what: String,
+    /// All nights that name it, those among them that were not looked at.
+    pub nights: Vec<String>,
+    /// Whether a mark was set that keeps backups from using it again.
+    pub marked: bool,
+}
+
+impl PoolObject {
+    fn line(&self) -> String {
+        let PoolObject { object, what, nights, marked, .. } = self;
+        let anew = if *marked { "; it is marked, and the next backup stores it anew" } else { "" };
+        format!("{object}: {what}; named by {} nights: {}{anew}", nights.len(), told(nights))
+    }
+}
+
 impl Outcome {
     pub(super) fn new(extent: Extent, slice: Option<Slice>) -> Outcome {
         Outcome {
             extent,
             slice,
             nights: Vec::new(),
+            pool: Vec::new(),
+            brought_back: Vec::new(),
             objects: 0,
             bytes: 0,
             seconds: 0.0,
@@ -86,7 +115,8 @@ impl Outcome {
         let damages = self.nights.iter().flat_map(|night| &night.damages);
         let damages = damages.map(|Damage { object, what, hint }| format!("{object} is damaged: {what} ({hint})"));
         let unchecked = self.nights.iter().flat_map(|night| &night.unchecked).cloned();
-        self.failures = damages.chain(unchecked).chain(self.failures).collect();
+        let shared = self.pool.iter().map(PoolObject::line);
+        self.failures = damages.chain(shared).chain(unchecked).chain(self.failures).collect();
         self
     }
 
@@ -99,6 +129,11 @@ impl Outcome {
             Metric::new("nightshard_verify_objects", "Objects that were looked at", self.objects as f64),
             Metric::new("nightshard_verify_bytes", "Bytes of them", self.bytes as f64),
             Metric::new("nightshard_verify_damaged_objects", "What is damaged", sum(|night| night.damages.len())),
+            Metric::new(
+                "nightshard_verify_broken_pool_objects",
+                "What is gone or damaged of that which nights share",
+                self.pool.len() as f64,
+            ),
             Metric::new(
                 "nightshard_verify_unchecked_objects",
                 "What could not be looked at",
@@ -126,6 +161,7 @@ impl Outcome {
         };
         let part = self.slice.map(|slice| format!(", {slice}")).unwrap_or_default();
         text.push_str(&format!("{objects} objects, {bytes} bytes {how}{part} in {seconds:.1} s"));
+        self.brought_back.iter().for_each(|object| text.push_str(&format!("\nbrought back: {object}")));
         for night in &self.nights {
             night.notes.iter().for_each(|note| text.push_str(&format!("\nnote: {}: {note}", night.night)));
         }

@@ -239,7 +239,13 @@ async fn what_has_a_mark_is_not_used_any_more_and_what_is_gone_is_sent_again() {
     assert!(outcome.sent_bytes > 1 << 20);
     nights.assert_whole(&one).await;
     nights.assert_whole(&three).await;
-    for name in again.names() {
+    // Only a piece is gone: the shard that consists of it still stands, and looks as if it could be linked to.
+    let third = shards(&three).remove(0).1.pooled.unwrap();
+    nights.bench.store.delete(&nights.pool, &third.pieces[0].name).await.unwrap();
+    let (outcome, four) = nights.take().await;
+    assert!(outcome.sent_bytes > 1 << 20 && outcome.unread_shards == 1, "{outcome:?}");
+    nights.assert_whole(&four).await;
+    for name in again.names().chain(third.names()) {
         nights.bench.store.sharing().unwrap().destroy(&nights.pool, name).await.unwrap();
     }
     nights.clear().await;

@@ -53,20 +53,24 @@ impl Bench {
     }
 
     pub(crate) async fn back_up_with(&self, source: &Influxd, day: &str, replace: bool) -> backup::Outcome {
-        let config = backup::Config {
+        let config = backup::Config { replace, ..self.backup_config(day) };
+        backup::run(config, now(), Arc::clone(&self.store), influx(source), Arc::new(())).await.unwrap()
+    }
+
+    pub(crate) fn backup_config(&self, day: &str) -> backup::Config {
+        backup::Config {
             place: self.place(),
             calendar: calendar(),
             date: day.parse().unwrap(),
             databases: Vec::new(),
             if_missing: false,
             shared: Some(backup::Shared::default()),
-            replace,
+            replace: false,
             verify: backup::Verify::Checksums,
             parallel: 2,
             token_expiry: None,
             interrupt: Interrupt::new(),
-        };
-        backup::run(config, now(), Arc::clone(&self.store), influx(source), Arc::new(())).await.unwrap()
+        }
     }
 
     pub(crate) fn place(&self) -> Place {
@@ -89,6 +93,7 @@ impl Bench {
             extent,
             sample: None,
             record: true,
+            undelete: false,
             parallel: 3,
             interrupt: Interrupt::new(),
         }
@@ -132,6 +137,13 @@ impl Bench {
         let file = self.file(name);
         let mut bytes = fs::read(&file).unwrap();
         change(&mut bytes);
+        fs::write(file, bytes).unwrap();
+    }
+
+    /// Gives an object bytes of its own.
+    pub(crate) fn unshare(&self, name: &str) {
+        let (file, bytes) = (self.file(name), fs::read(self.file(name)).unwrap());
+        fs::remove_file(&file).unwrap();
         fs::write(file, bytes).unwrap();
     }
 

@@ -13,6 +13,7 @@ mod folders;
 mod influxd;
 mod inside;
 mod nights;
+mod pool;
 mod records;
 mod replaced;
 mod samples;

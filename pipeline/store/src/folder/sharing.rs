@@ -55,7 +55,7 @@ impl Sharing for Folder {
         }
     }
 
-    async fn undelete(&self, _container: &str, _name: &str) -> Result<bool, Error> {
+    async fn undelete(&self, _container: &str, _name: &str, _tag: Option<&str>) -> Result<bool, Error> {
         Ok(false)
     }
 }

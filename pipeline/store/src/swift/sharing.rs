@@ -37,6 +37,9 @@ struct Version {
     version_id: Option<String>,
     #[serde(default)]
     content_type: String,
+    /// The ETag; of an object in segments that of its manifest.
+    #[serde(default)]
+    hash: String,
 }
 
 #[async_trait]
@@ -150,26 +153,41 @@ impl Sharing for Swift {
         Ok(())
     }
 
-    async fn undelete(&self, container: &str, name: &str) -> Result<bool, Error> {
+    async fn undelete(&self, container: &str, name: &str, tag: Option<&str>) -> Result<bool, Error> {
         check_names(container, name)?;
-        if !self.0.limits.versions || self.version_of(container, name).await?.is_some() {
+        if !self.0.limits.versions || self.stands(container, name, tag).await? {
             return Ok(false);
         }
-        let versions = self.versions(container, name).await?;
         // The youngest comes first.
-        let kept = versions.into_iter().find(|version| version.content_type != DELETION);
-        let Some(id) = kept.and_then(|version| version.version_id) else { return Ok(false) };
-        let mut tries = self.tries("bring back", format!("{container}/{name}"));
-        let request = |token: &_| {
-            let request = self.request(Method::PUT, token, container, Some(name));
-            request.query(&[("version-id", &id)]).header(CONTENT_LENGTH, 0)
-        };
-        self.exchange(&mut tries, request).await?;
-        Ok(self.version_of(container, name).await?.is_some())
+        for version in self.versions(container, name).await? {
+            let is_wanted = version.content_type != DELETION && tag.is_none_or(|tag| version.hash == tag);
+            let Some(id) = version.version_id.filter(|_| is_wanted) else { continue };
+            let mut tries = self.tries("bring back", format!("{container}/{name}"));
+            let request = |token: &_| {
+                let request = self.request(Method::PUT, token, container, Some(name));
+                request.query(&[("version-id", &id)]).header(CONTENT_LENGTH, 0)
+            };
+            match self.exchange(&mut tries, request).await {
+                Ok(_) if self.stands(container, name, tag).await? => return Ok(true),
+                // It is listed, and its bytes are gone.
+                Ok(_) | Err(Error::NotFound { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(false)
     }
 }
 
 impl Swift {
+    /// Whether an object of that name stands, and has this tag where one is named.
+    async fn stands(&self, container: &str, name: &str, tag: Option<&str>) -> Result<bool, Error> {
+        match self.find(container, name).await {
+            Ok(found) => Ok(tag.is_none() || found.link_tag.as_deref() == tag),
+            Err(Error::NotFound { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Whether an object of that name stands, and the id of its version where it has one.
     async fn version_of(&self, container: &str, name: &str) -> Result<Option<Option<String>>, Error> {
         let mut tries = self.tries("look at", format!("{container}/{name}"));

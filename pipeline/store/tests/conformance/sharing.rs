@@ -94,7 +94,7 @@ pub(crate) async fn what_was_destroyed_is_gone_for_good(bench: Bench) {
     pool.put("a", &noise(5)).await;
     pool.store().destroy(&pool.name, "a").await.unwrap();
     pool.store().destroy(&pool.name, "a").await.unwrap();
-    assert!(!pool.store().undelete(&pool.name, "a").await.unwrap());
+    assert!(!pool.store().undelete(&pool.name, "a", None).await.unwrap());
     assert_eq!(bench.store.find(&pool.name, "a").await.unwrap(), None);
     pool.clear(&[]).await;
 }
@@ -140,13 +140,26 @@ pub(crate) async fn a_composed_object_is_its_pieces_in_their_order(bench: Bench)
     assert_eq!(bench.store.list_all(&bench.container, "").await.unwrap()[0].bytes, whole.len() as u64);
     // What is missing is found through the link, under its own name, and can be brought back.
     bench.store.head_with_segments(&bench.container, "a").await.unwrap();
+    let (tag, whole_tag) = (Digests::of(&small, None).etag(), target.tag.clone().unwrap());
     bench.store.delete(&pool.name, "small").await.unwrap();
     match bench.store.head_with_segments(&bench.container, "a").await {
         Err(Error::NotFound { object, .. }) => assert_eq!(object, format!("{}/small", pool.name)),
         other => panic!("{other:?}"),
     }
-    assert!(pool.store().undelete(&pool.name, "small").await.unwrap());
-    assert!(!pool.store().undelete(&pool.name, "small").await.unwrap(), "nothing more is to be brought back");
+    assert!(!pool.store().undelete(&pool.name, "small", Some(&whole_tag)).await.unwrap(), "no such one is kept");
+    assert!(pool.store().undelete(&pool.name, "small", Some(&tag)).await.unwrap());
+    assert!(
+        !pool.store().undelete(&pool.name, "small", Some(&tag)).await.unwrap(),
+        "nothing more is to be brought back"
+    );
+    bench.store.head_with_segments(&bench.container, "a").await.unwrap();
+    // Likewise what was replaced, and a whole that was deleted.
+    pool.put("small", &noise(7)).await;
+    assert!(!pool.store().undelete(&pool.name, "small", None).await.unwrap(), "something stands there");
+    assert!(pool.store().undelete(&pool.name, "small", Some(&tag)).await.unwrap());
+    bench.store.delete(&pool.name, "whole").await.unwrap();
+    assert_eq!(bench.store.find(&bench.container, "a").await.unwrap(), None);
+    assert!(pool.store().undelete(&pool.name, "whole", Some(&whole_tag)).await.unwrap());
     bench.store.head_with_segments(&bench.container, "a").await.unwrap();
     assert_eq!(bench.store.get_bytes(&bench.container, "a", 1 << 30).await.unwrap(), whole);
     // Deleting the link with its own segments leaves those of others.
