@@ -46,6 +46,7 @@ impl List {
             detailed: matches!(self.date, Some(Dates::One(_))),
             dates: self.date,
             matching: self.matching,
+            shares: true,
             parallel: self.jobs.into(),
             cache: self.cache.folder(&self.common.archive, &context.environment),
             interrupt: context.interrupt.clone(),

@@ -238,8 +238,9 @@ async fn the_page_works_for_everybody_everywhere_and_asks_for_nothing() {
              document.querySelectorAll('.numbers tbody tr').length, document.documentElement.lang]",
         )
         .await;
-    // June's days lie in the weeks 23 and 24; charts show sizes, growth, and how long backups and dumps took.
-    assert_eq!(structure, json!([0, 0, 1, 8, 2, 4, 2, "en"]));
+    // June's days lie in the weeks 23 and 24; charts show sizes, growth, what was sent and added, and how long backups and dumps
+    // took.
+    assert_eq!(structure, json!([0, 0, 1, 8, 2, 6, 2, "en"]));
 
     // By keyboard: first past the head of the page, then to each day with trouble, and from it to what is said of it.
     let mut reached = Vec::new();

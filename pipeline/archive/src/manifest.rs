@@ -7,6 +7,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::Document;
+use crate::pool::NamingPooled;
 
 /// The seal of a backup. A night without it is none.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -102,6 +103,9 @@ pub struct BackupOutline {
     pub databases: Vec<String>,
     /// See [`BackupManifest::objects`].
     pub objects: Vec<ObjectOutline>,
+    /// See [`BackupManifest::sent_bytes`].
+    #[serde(default)]
+    pub sent_bytes: Option<u64>,
     /// See [`BackupManifest::verified`].
     #[serde(default)]
     pub verified: Option<String>,
@@ -129,6 +133,9 @@ pub struct ObjectOutline {
     pub sha256: String,
     /// `meta` or `shard`.
     pub kind: String,
+    /// Where its bytes lie in the pool, if they do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pooled: Option<NamingPooled>,
 }
 
 /// A backup's seal, as much of it as is wanted.

@@ -16,7 +16,7 @@ use sha2::{Digest, Sha256};
 use store::ObjectEntry;
 
 /// Changed with what is kept: what another program has kept is not looked at.
-const FORMAT: &str = "list-1";
+const FORMAT: &str = "list-3";
 
 /// The folder of one archive.
 #[derive(Debug)]

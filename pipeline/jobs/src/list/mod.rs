@@ -9,10 +9,12 @@
 mod cache;
 mod night;
 mod pin;
+mod shares;
 mod text;
 
 pub use night::{Details, Dump, Measurement, Night, Restored, State, Stored, Verified};
 pub use pin::{Pin, Pinned, Pinning, pin, unpin};
+pub(crate) use shares::Shares;
 pub(crate) use text::size;
 
 use std::path::PathBuf;
@@ -41,6 +43,9 @@ pub struct Config {
     pub detailed: bool,
     /// What the names of their containers match.
     pub matching: Option<Regex>,
+    /// Whether it is told what each night added, and what deleting it would free. Where nights share, that takes the seals of
+    /// all nights.
+    pub shares: bool,
     /// Nights that are read at once.
     pub parallel: usize,
     /// Where what was read is kept for the next time, where that is worth it: with a store that is far away.
@@ -56,16 +61,20 @@ pub struct Outcome {
     pub nights: Vec<Night>,
     /// What could not be read, by night.
     pub failures: Vec<String>,
+    /// What a person should know, though nothing is wrong with these nights by it.
+    pub notes: Vec<String>,
 }
 
 impl Outcome {
     /// A table of the nights, or all that is known of the one that was asked for.
     #[must_use]
     pub fn summary(&self) -> String {
-        match self.nights.as_slice() {
+        let mut text = match self.nights.as_slice() {
             [night] if night.details.is_some() => text::night(night),
             nights => text::table(nights),
-        }
+        };
+        self.notes.iter().for_each(|note| text.push_str(&format!("note: {note}\n")));
+        text
     }
 }
 
@@ -80,14 +89,28 @@ pub async fn run(config: Config, now: DateTime<Utc>, store: Arc<dyn Store>) -> R
 }
 
 async fn list(config: Config, now: DateTime<Utc>, store: &Arc<dyn Store>) -> Result<Outcome, Error> {
-    let Config { calendar, dates, matching, parallel, .. } = &config;
+    let mut shares = config.shares.then(Shares::default);
+    let mut outcome = read(&config, now, store, shares.as_mut()).await?;
+    if let Some(shares) = shares {
+        let nights = outcome.nights.iter_mut();
+        outcome.notes.extend(shares.tell(store, config.parallel, config.cache.as_deref(), nights).await);
+    }
+    Ok(outcome)
+}
+
+/// Reads the nights, and counts what they share.
+pub(crate) async fn read(
+    config: &Config,
+    now: DateTime<Utc>,
+    store: &Arc<dyn Store>,
+    mut shares: Option<&mut Shares>,
+) -> Result<Outcome, Error> {
+    let Config { calendar, dates, matching, parallel, .. } = config;
     let detailed = config.detailed;
     let cache = config.cache.as_deref().map(|folder| Arc::new(Cache::of(folder, &store.location())));
     let wanted = choice::nights(store.as_ref(), calendar, *dates, matching.as_ref(), now).await?;
     let is_all = dates.is_none() && matching.is_none() && calendar.pattern.label().is_none();
-    if let Some(cache) = cache.as_ref().filter(|_| is_all) {
-        cache.forget_others(wanted.iter().map(|(_, container)| container.as_str()));
-    }
+    let containers: Vec<String> = wanted.iter().map(|(_, container)| container.clone()).collect();
     // Each in a task of its own: what takes the time is to understand the seals.
     let reads = wanted.into_iter().map(|(day, container)| {
         let (store, name, cache) = (Arc::clone(store), container.clone(), cache.clone());
@@ -101,10 +124,26 @@ async fn list(config: Config, now: DateTime<Utc>, store: &Arc<dyn Store>) -> Res
     let (mut nights, mut failures) = (Vec::new(), Vec::new());
     while let Some((container, read)) = reads.next().await {
         match read {
-            Ok(night) => nights.extend(night),
+            Ok(night) => {
+                let (night, share) = night.unzip();
+                if let Some(shares) = &mut shares {
+                    shares.count(&container, share.unwrap_or(Ok(None)));
+                }
+                nights.extend(night);
+            }
             Err(error) if matches!(dates, Some(Dates::One(_))) || error.kind() == Kind::Passing => return Err(error),
-            Err(error) => failures.push(format!("{container}: {error}")),
+            Err(error) => {
+                if let Some(shares) = &mut shares {
+                    shares.count(&container, Err(error.to_string()));
+                }
+                failures.push(format!("{container}: {error}"));
+            }
         }
+    }
+    // Where nights share, the others are kept as well, and those that there are no longer are told from them there.
+    let is_alone = shares.is_none_or(|shares| !shares.is_shared());
+    if let Some(cache) = cache.as_ref().filter(|_| is_all && is_alone) {
+        cache.forget_others(containers.iter().map(String::as_str));
     }
     if nights.is_empty() && failures.is_empty() {
         let is_choosing = dates.is_some() || matching.is_some();
@@ -118,5 +157,5 @@ async fn list(config: Config, now: DateTime<Utc>, store: &Arc<dyn Store>) -> Res
         night.unreadable.iter().map(|what| format!("{}: {what}", night.container)).collect()
     };
     failures.extend(nights.iter().flat_map(unreadable));
-    Ok(Outcome { nights, failures })
+    Ok(Outcome { nights, failures, notes: Vec::new() })
 }

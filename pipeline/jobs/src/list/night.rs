@@ -13,6 +13,7 @@ use store::{ObjectEntry, Store, StoreExt};
 
 use super::Pin;
 use super::cache::Kept;
+use super::shares::Share;
 use crate::{Error, wait};
 
 /// A night and how it stands.
@@ -34,6 +35,15 @@ pub struct Night {
     pub shards: u64,
     /// Bytes of all its objects but the dumps.
     pub bytes: u64,
+    /// Those of them that the backup sent; null where its seal does not tell.
+    pub sent_bytes: Option<u64>,
+    /// Those of them that no night has which was sealed before; null where it is not sealed, and where that is not known.
+    pub added_bytes: Option<u64>,
+    /// Those of them that no other night has, so that deleting it would free them once the pool is collected; null likewise.
+    pub freed_bytes: Option<u64>,
+    /// Whether it has objects in the pool.
+    #[serde(skip)]
+    pub(crate) is_sharing: bool,
     /// Field values in it; null where nobody looked into the shards.
     pub points: Option<u64>,
     /// When its backup began.
@@ -179,7 +189,7 @@ pub struct Dump {
     pub open: bool,
 }
 
-/// Reads a night; `None` where nothing of ours is in the container.
+/// Reads a night and what it shares, or why nobody knows that; `None` where nothing of ours is in the container.
 ///
 /// # Errors
 ///
@@ -190,7 +200,7 @@ pub(super) async fn read(
     day: NaiveDate,
     container: String,
     detailed: bool,
-) -> Result<Option<Night>, Error> {
+) -> Result<Option<(Night, Result<Option<Share>, String>)>, Error> {
     let records = match listed(store, &container).await {
         // It was removed meanwhile.
         Err(store::Error::NotFound { .. }) => return Ok(None),
@@ -203,6 +213,7 @@ pub(super) async fn read(
         // Listings are late, so one without a seal is no proof.
         None => night_state_with::<BackupOutline>(store, &container).await,
     };
+    let mut seal_fault = None;
     let (sealed, state, why) = match state {
         Ok(NightState::Ready(sealed)) => (Some(*sealed), State::Ready, None),
         Ok(NightState::BackingUp(marker)) => {
@@ -219,6 +230,7 @@ pub(super) async fn read(
         Err(archive::Error::Store(error)) => return Err(error.into()),
         Err(error) => {
             beside.unreadable.push(error.to_string());
+            seal_fault = Some(error.to_string());
             (None, State::Error, Some(error.to_string()))
         }
     };
@@ -256,7 +268,8 @@ pub(super) async fn read(
     beside.kept.write();
     let manifest = sealed.map(|Loaded { document, .. }| document);
     let details = detailed.then(|| details(manifest.as_ref(), found));
-    Ok(Some(Night {
+    let share = manifest.as_ref().map(Share::of);
+    let night = Night {
         night: day,
         label: manifest.as_ref().and_then(|manifest| manifest.label.clone()),
         state,
@@ -270,6 +283,10 @@ pub(super) async fn read(
             .flat_map(|manifest| &manifest.objects)
             .map(|object| object.bytes)
             .fold(0, u64::saturating_add),
+        sent_bytes: manifest.as_ref().and_then(|manifest| manifest.sent_bytes),
+        added_bytes: None,
+        freed_bytes: None,
+        is_sharing: share.as_ref().is_some_and(Share::is_sharing),
         points: manifest.as_ref().filter(|manifest| manifest.verified.is_some()).map(points),
         started: manifest.as_ref().map(|manifest| manifest.started),
         sealed: manifest.as_ref().map(|manifest| manifest.sealed),
@@ -280,7 +297,8 @@ pub(super) async fn read(
         details,
         unreadable,
         container,
-    }))
+    };
+    Ok(Some((night, seal_fault.map_or(Ok(share), Err))))
 }
 
 /// So many records and no more are on a page that is surely the last one.

@@ -12,7 +12,8 @@ const PINNED: &str = "*";
 
 /// A line for each night.
 pub(super) fn table(nights: &[Night]) -> String {
-    let heads = ["NIGHT", "STATE", "DATABASES", "SHARDS", "SIZE", "POINTS", "VERIFIED", "RESTORED", "DUMPS"];
+    let heads =
+        ["NIGHT", "STATE", "DATABASES", "SHARDS", "SIZE", "ADDED", "FREES", "POINTS", "VERIFIED", "RESTORED", "DUMPS"];
     let mut rows = vec![heads.map(str::to_owned).to_vec()];
     rows.extend(nights.iter().map(|night| {
         vec![
@@ -21,13 +22,15 @@ pub(super) fn table(nights: &[Night]) -> String {
             night.databases.join(","),
             night.shards.to_string(),
             size(night.bytes),
+            night.added_bytes.map_or("-".to_owned(), size),
+            night.freed_bytes.map_or("-".to_owned(), size),
             night.points.map_or("-".to_owned(), |points| points.to_string()),
             verified(night),
             night.restored.first().map_or("-".to_owned(), |last| format!("{} {}", last.host, day(last.finished))),
             night.dumps.to_string(),
         ]
     }));
-    let mut text = aligned(&rows, &[3, 4, 5, 8]);
+    let mut text = aligned(&rows, &[3, 4, 5, 6, 7, 10]);
     for night in nights {
         if let Some(why) = &night.why {
             text.push_str(&format!("{}: {why}\n", night.container));
@@ -54,6 +57,11 @@ pub(super) fn night(night: &Night) -> String {
         text.push_str(
             &night.points.map_or("; nobody looked into them\n".to_owned(), |points| format!(", {points} points\n")),
         );
+        if let Some((added, freed)) = night.added_bytes.zip(night.freed_bytes) {
+            let (of_added, of_freed) = (size(added), size(freed));
+            let frees = format!("deleting it would free {freed} bytes ({of_freed})");
+            text.push_str(&format!("added      {added} bytes ({of_added}) that no earlier night has; {frees}\n"));
+        }
         text.push_str(&format!("verified   {}\n", verified(night)));
     }
     if let Some(pin) = &night.pin {

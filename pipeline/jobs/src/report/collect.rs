@@ -19,7 +19,7 @@ const BATCH: usize = 256;
 const NAMED: usize = 50;
 
 /// What was found.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Collected {
     /// The first and the last day of the report.
     pub(super) from: NaiveDate,
@@ -30,6 +30,8 @@ pub(super) struct Collected {
     pub(super) dumps: BTreeMap<[String; 3], Dumps>,
     /// What could not be read, by night.
     pub(super) failures: Vec<String>,
+    /// What keeps anything else from being known.
+    pub(super) notes: Vec<String>,
 }
 
 /// The dumps of a measurement.
@@ -55,18 +57,20 @@ pub(super) async fn nights(config: &Config, now: DateTime<Utc>, store: &Arc<dyn 
     let older = named.iter().any(|(day, _)| *day < from);
     let mut days: Vec<NaiveDate> = named.iter().map(|(day, _)| *day).filter(|day| (from..=to).contains(day)).collect();
     days.reverse();
-    let mut collected = Collected { from, to, nights: Vec::new(), dumps: BTreeMap::new(), failures: Vec::new() };
+    let mut collected = Collected { from, to, ..Collected::default() };
+    let mut shares = list::Shares::default();
     for (from, to) in batches(&days) {
         let batch = list::Config {
             calendar: calendar.clone(),
             dates: Some(Dates::Days { from, to }),
             detailed: true,
             matching: None,
+            shares: true,
             parallel: config.parallel,
             cache: config.cache.clone(),
             interrupt: config.interrupt.clone(),
         };
-        let listed = match list::run(batch, now, Arc::clone(store)).await {
+        let listed = match list::read(&batch, now, store, Some(&mut shares)).await {
             Ok(listed) => listed,
             // They were removed meanwhile, or there is nothing of ours in them.
             Err(error) if error.kind() == Kind::Missing => continue,
@@ -78,6 +82,8 @@ pub(super) async fn nights(config: &Config, now: DateTime<Utc>, store: &Arc<dyn 
             collected.take(night, details, calendar);
         }
     }
+    let nights = collected.nights.iter_mut().map(|night| &mut night.listed);
+    collected.notes.extend(shares.tell(store, config.parallel, config.cache.as_deref(), nights).await);
     if collected.nights.is_empty() && (!older || matches!(range, Range::Dates(_))) {
         let (what, otherwise) = match range {
             Range::Dates(dates) => (format!(" {dates}"), "without a date the report is of all nights"),

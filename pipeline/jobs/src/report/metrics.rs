@@ -1,16 +1,19 @@
 //! What the archive tells, as values for monitoring.
 
 use super::days::Standing;
-use super::outcome::Outcome;
+use super::outcome::{LastNight, Outcome};
 use crate::Metric;
 use crate::list::State;
 
 /// The names of all values and what they tell.
-pub const NAMES: [(&str, &str); 20] = [
+pub const NAMES: [(&str, &str); 23] = [
     ("nightshard_archive_nights", "Days of the archive, by the state of their night"),
     ("nightshard_archive_bytes", "Bytes of all backups"),
+    ("nightshard_archive_added_bytes", "Bytes that all backups added to the archive, what nights share counted once"),
     ("nightshard_archive_last_sealed_timestamp_seconds", "When a night was sealed last"),
     ("nightshard_archive_last_night_bytes", "Bytes of the last sealed night"),
+    ("nightshard_archive_last_night_sent_bytes", "Bytes that the backup of the last sealed night sent"),
+    ("nightshard_archive_last_night_added_bytes", "Bytes of the last sealed night that no night before it has"),
     ("nightshard_archive_last_night_shards", "Shards of the last sealed night"),
     ("nightshard_archive_last_night_points", "Field values in the last sealed night, by database"),
     ("nightshard_archive_last_night_backup_seconds", "How long the backup of the last sealed night took"),
@@ -40,8 +43,12 @@ impl Outcome {
         let seconds = |instant: chrono::DateTime<chrono::Utc>| instant.timestamp_millis() as f64 / 1000.0;
         let night = self.last_night.as_ref();
         add("nightshard_archive_bytes", Some(self.bytes as f64));
+        add("nightshard_archive_added_bytes", self.added_bytes.map(|bytes| bytes as f64));
         add("nightshard_archive_last_sealed_timestamp_seconds", self.last_sealed.map(seconds));
         add("nightshard_archive_last_night_bytes", night.map(|night| night.bytes as f64));
+        let of_night = |of: fn(&LastNight) -> Option<u64>| night.and_then(of).map(|bytes| bytes as f64);
+        add("nightshard_archive_last_night_sent_bytes", of_night(|night| night.sent_bytes));
+        add("nightshard_archive_last_night_added_bytes", of_night(|night| night.added_bytes));
         add("nightshard_archive_last_night_shards", night.map(|night| night.shards as f64));
         add("nightshard_archive_last_night_backup_seconds", night.map(|night| night.backup_seconds));
         add("nightshard_archive_last_night_growth_bytes", night.and_then(|night| night.growth_bytes));
@@ -133,6 +140,9 @@ mod tests {
         assert_eq!(value("nightshard_archive_last_proven_restore_timestamp_seconds"), 1_465_690_620.0);
         assert_eq!(value("nightshard_archive_last_night_growth_bytes"), 250.0);
         assert_eq!(value("nightshard_archive_bytes"), 2250.0);
+        assert_eq!(value("nightshard_archive_added_bytes"), 400.0);
+        assert_eq!(value("nightshard_archive_last_night_sent_bytes"), 300.0);
+        assert_eq!(value("nightshard_archive_last_night_added_bytes"), 200.0);
         assert_eq!(value("nightshard_archive_overdue_dumps"), 1.0);
         assert_eq!(value("nightshard_archive_damaged_objects"), 2.0);
         let days: Vec<(&str, f64)> = metrics

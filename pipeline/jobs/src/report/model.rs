@@ -83,15 +83,17 @@ pub(super) struct Model {
     pub(super) dumps: BTreeMap<[String; 3], Dumps>,
     /// What could not be read.
     pub(super) failures: Vec<String>,
+    /// What keeps anything else from being known.
+    pub(super) notes: Vec<String>,
 }
 
 impl Model {
     pub(super) fn of(collected: Collected, calendar: &Calendar, now: DateTime<Utc>) -> Model {
-        let Collected { from, to, nights, dumps, failures } = collected;
+        let Collected { from, to, nights, dumps, failures, notes } = collected;
         let days = days::of(&nights, from, to, days::tonight(calendar, now));
         let troubles = troubles::of(&nights, &days);
         let end = calendar.window(to).map_or(now, |window| window.end);
-        Model { time_zone: calendar.time_zone, now, at: now.min(end), nights, days, troubles, dumps, failures }
+        Model { time_zone: calendar.time_zone, now, at: now.min(end), nights, days, troubles, dumps, failures, notes }
     }
 
     /// The night that was sealed last, by its day.
@@ -182,6 +184,10 @@ pub(super) mod samples {
             databases: vec!["sensu_db".to_owned()],
             shards: 3,
             bytes: if is_ready { 1000 } else { 0 },
+            sent_bytes: is_ready.then_some(300),
+            added_bytes: is_ready.then_some(200),
+            freed_bytes: is_ready.then_some(100),
+            is_sharing: is_ready,
             points: is_ready.then_some(90),
             started: is_ready.then(|| at(day, "21:55:00")),
             sealed: is_ready.then(|| at(day, "22:00:00")),
@@ -236,6 +242,6 @@ pub(super) mod samples {
         };
         let from = nights.first().map_or(now.date_naive(), |night| night.listed.night);
         let (dumps, failures) = (BTreeMap::new(), Vec::new());
-        Model::of(Collected { from, to: NaiveDate::MAX, nights, dumps, failures }, &calendar, now)
+        Model::of(Collected { from, to: NaiveDate::MAX, nights, dumps, failures, notes: Vec::new() }, &calendar, now)
     }
 }

@@ -30,6 +30,9 @@ pub struct Outcome {
     pub nights: Nights,
     /// Bytes of all backups.
     pub bytes: u64,
+    /// Bytes that they added to the archive: what they have in common with each other, or with nights before them, counts once.
+    /// Null where that is not known of one of them.
+    pub added_bytes: Option<u64>,
     /// The last sealed night, by its day.
     pub last_night: Option<LastNight>,
     /// When any night was sealed last.
@@ -62,6 +65,8 @@ pub struct Outcome {
     pub published: Option<String>,
     /// What could not be read, by night.
     pub failures: Vec<String>,
+    /// What a person should know, though nothing is wrong by it.
+    pub notes: Vec<String>,
     /// The page, where it is to be printed.
     #[serde(skip)]
     pub page: Option<String>,
@@ -131,6 +136,10 @@ pub struct LastNight {
     pub sealed: Option<DateTime<Utc>>,
     /// Its bytes.
     pub bytes: u64,
+    /// Those of them that the backup sent; null where its seal does not tell.
+    pub sent_bytes: Option<u64>,
+    /// Those of them that no night has which was sealed before; null where that is not known.
+    pub added_bytes: Option<u64>,
     /// By how many it is larger than the sealed night before.
     pub growth_bytes: Option<f64>,
     /// Its shards.
@@ -175,6 +184,8 @@ impl Outcome {
             container: night.listed.container.clone(),
             sealed: night.listed.sealed,
             bytes: night.listed.bytes,
+            sent_bytes: night.listed.sent_bytes,
+            added_bytes: night.listed.added_bytes,
             growth_bytes: good().nth(1).map(|before| night.listed.bytes as f64 - before.listed.bytes as f64),
             shards: night.listed.shards,
             points: night.listed.points,
@@ -190,6 +201,10 @@ impl Outcome {
             to: model.span().map(|(_, to)| to),
             nights: Nights::of(&model.days),
             bytes: model.nights.iter().map(|night| night.listed.bytes).fold(0, u64::saturating_add),
+            added_bytes: {
+                let mut sealed = model.nights.iter().filter(|night| night.listed.state == State::Ready);
+                sealed.try_fold(0_u64, |sum, night| Some(sum.saturating_add(night.listed.added_bytes?)))
+            },
             last_night,
             last_sealed: model.last_sealed(),
             last_restore: model.last_restore().map(restore),
@@ -206,6 +221,7 @@ impl Outcome {
             html: None,
             published: None,
             failures: model.failures.clone(),
+            notes: model.notes.clone(),
             page: None,
         }
     }
@@ -223,10 +239,16 @@ impl Outcome {
         if let Some(night) = &self.last_night {
             let growth = night.growth_bytes.map(|growth| format!(" ({})", words::change(growth))).unwrap_or_default();
             let (size, took) = (words::size(night.bytes), words::length(night.backup_seconds));
+            let sent = night.sent_bytes.map(|bytes| format!(", {} sent", words::size(bytes))).unwrap_or_default();
+            let added = night.added_bytes.map(|bytes| format!(", {} added", words::size(bytes))).unwrap_or_default();
             text.push_str(&format!(
-                "{}: {size}{growth}, {} shards, backed up in {took}\n",
+                "{}: {size}{growth}{sent}{added}, {} shards, backed up in {took}\n",
                 night.container, night.shards
             ));
+        }
+        if let Some(added) = self.added_bytes.filter(|added| *added < self.bytes) {
+            let (held, added) = (words::size(self.bytes), words::size(added));
+            text.push_str(&format!("all nights hold {held}, for which {added} were stored\n"));
         }
         if let Some(LastRestore { container, host, finished, .. }) = &self.last_proven_restore {
             let finished = finished.format("%Y-%m-%dT%H:%M:%SZ");
@@ -251,6 +273,7 @@ impl Outcome {
         if wrong.len() > TOLD {
             text.push_str(&format!("wrong: {} more\n", wrong.len() - TOLD));
         }
+        self.notes.iter().for_each(|note| text.push_str(&format!("note: {note}\n")));
         self.html.iter().for_each(|file| text.push_str(&format!("page: {}\n", file.display())));
         self.published.iter().for_each(|object| text.push_str(&format!("published: {object}\n")));
         text

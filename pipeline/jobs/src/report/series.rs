@@ -22,6 +22,10 @@ pub(super) struct Place {
     pub(super) bytes: u64,
     /// Points of its last night.
     pub(super) points: Option<u64>,
+    /// Bytes that its nights sent, together.
+    pub(super) sent: Option<u64>,
+    /// Bytes that its nights added to the archive, together.
+    pub(super) added: Option<u64>,
     /// By how many bytes its last night is larger than the one before its first.
     pub(super) growth: Option<f64>,
     /// The longest backup, in seconds.
@@ -43,6 +47,9 @@ pub(super) fn of(model: &Model) -> Vec<Place> {
         let growth = before.map(|before: u64| bytes as f64 - before as f64);
         before = Some(bytes);
         let longest = |of: fn(&Night) -> Option<f64>| chunk.iter().filter_map(|night| of(night)).max_by(f64::total_cmp);
+        let sum = |of: fn(&Night) -> Option<u64>| {
+            chunk.iter().try_fold(0_u64, |sum, night| Some(sum.saturating_add(of(night)?)))
+        };
         Some(Place {
             from: first.listed.night,
             to: last.listed.night,
@@ -51,6 +58,8 @@ pub(super) fn of(model: &Model) -> Vec<Place> {
             when: when(&nights, number * at_once + chunk.len() - 1, last.listed.night),
             bytes,
             points: last.listed.points,
+            sent: sum(|night| night.listed.sent_bytes),
+            added: sum(|night| night.listed.added_bytes),
             growth,
             backup: longest(Night::backed_up),
             restore: longest(|night| night.restore().map(|it| super::model::seconds(it.finished - it.started))),
@@ -84,6 +93,7 @@ mod tests {
         nights[2].listed.restored = vec![restored(Some(true))];
         nights[2].dumped = Some(7.0);
         nights[3].listed.bytes = 1200;
+        nights[3].listed.added_bytes = None;
         let places = of(&model(nights, at("2016-06-15", "08:00:00")));
         let shown: Vec<_> =
             places.iter().map(|it| (it.from.to_string(), it.growth, it.backup, it.restore, it.dump)).collect();
@@ -96,6 +106,10 @@ mod tests {
             ]
         );
         assert_eq!(places[1].when - places[0].when, 2.0);
+        assert_eq!(
+            places.iter().map(|it| (it.sent, it.added)).collect::<Vec<_>>()[1..],
+            [(Some(300), Some(200)), (Some(300), None)]
+        );
     }
 
     #[test]
@@ -111,6 +125,8 @@ mod tests {
         assert_eq!(places.iter().map(|place| place.nights).sum::<usize>(), 10_000);
         assert_eq!(places.iter().filter(|place| place.backup == Some(10_800.0)).count(), 1);
         assert_eq!(places.last().unwrap().bytes, 9_999);
+        assert_eq!(places.iter().filter_map(|place| place.added).sum::<u64>(), 2_000_000);
+        assert_eq!(places.iter().filter_map(|place| place.sent).sum::<u64>(), 3_000_000);
         let grown: f64 = places.iter().filter_map(|place| place.growth).sum();
         assert_eq!(grown, 9_999.0 - places[0].bytes as f64);
     }

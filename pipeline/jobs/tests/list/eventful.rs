@@ -12,12 +12,19 @@ pub(crate) struct Eventful {
     /// What goes, and what it is that must have been stored before.
     loss: Option<(String, String)>,
     asked: Mutex<Vec<String>>,
+    /// What the names of the containers begin with that there are.
+    prefix: String,
 }
 
 impl Eventful {
     /// Nothing happens.
     pub(crate) fn watching(inner: &Arc<dyn Store>) -> Eventful {
-        Eventful { inner: Arc::clone(inner), loss: None, asked: Mutex::default() }
+        Eventful { inner: Arc::clone(inner), loss: None, asked: Mutex::default(), prefix: String::new() }
+    }
+
+    /// There are no containers but these: others use the same store.
+    pub(crate) fn alone(inner: &Arc<dyn Store>, prefix: &str) -> Eventful {
+        Eventful { prefix: prefix.to_owned(), ..Eventful::watching(inner) }
     }
 
     /// Somebody removes an object at the moment at which another one was stored.
@@ -54,6 +61,7 @@ impl Store for Eventful {
     }
 
     async fn list_containers(&self, prefix: &str, after: Option<&str>) -> Result<Vec<ContainerEntry>, Error> {
+        let prefix = if prefix.len() < self.prefix.len() { &self.prefix } else { prefix };
         self.inner.list_containers(prefix, after).await
     }
 

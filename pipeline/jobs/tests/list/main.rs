@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may fail; clippy.toml does not reach its helper functions")]
 
 mod eventful;
+mod shares;
 
 use std::sync::Arc;
 
@@ -35,42 +36,51 @@ async fn archive(nights: &[&str]) -> (TempDir, Arc<dyn Store>) {
     let folder = temp_dir();
     let store: Arc<dyn Store> = Arc::new(Folder::open(folder.path()).unwrap());
     for night in nights {
-        store.create_container(night).await.unwrap();
-        let manifest = BackupManifest {
-            format: BackupManifest::FORMAT.to_owned(),
-            night: night.parse().unwrap(),
-            container: (*night).to_owned(),
-            label: None,
-            time_zone: "UTC".to_owned(),
-            writer: writer(),
-            source: Source {
-                host: "db1".to_owned(),
-                influxdb_version: "1.6.7".to_owned(),
-                cluster_id: "7".to_owned(),
-                url: "http://127.0.0.1:8086/".to_owned(),
-                snapshot_address: "127.0.0.1:8088".to_owned(),
-                data_directory: "/var/lib/influxdb/data".to_owned(),
-            },
-            started: at("2016-06-11T21:55:00Z"),
-            sealed: at("2016-06-11T21:57:30Z"),
-            databases: vec!["sensu_db".to_owned()],
-            objects: vec![StoredObject {
-                name: names::metastore(night),
-                bytes: 3,
-                sha256: "00".to_owned(),
-                md5: "00".to_owned(),
-                content: Content::Meta,
-            }],
-            pool: None,
-            sent_bytes: None,
-            verified: None,
-            measurements: Vec::new(),
-            statistics_sha256: None,
-            warnings: Vec::new(),
-        };
-        archive::seal(store.as_ref(), night, &names::backup_manifest(night), &manifest).await.unwrap();
+        seal(&store, &manifest(night)).await;
     }
     (folder, store)
+}
+
+async fn seal(store: &Arc<dyn Store>, manifest: &BackupManifest) {
+    let container = &manifest.container;
+    store.create_container(container).await.unwrap();
+    archive::seal(store.as_ref(), container, &names::backup_manifest(container), manifest).await.unwrap();
+}
+
+/// The seal of a night that has nothing but a metastore of three bytes.
+fn manifest(night: &str) -> BackupManifest {
+    BackupManifest {
+        format: BackupManifest::FORMAT.to_owned(),
+        night: night.get(night.len() - 10..).unwrap().parse().unwrap(),
+        container: night.to_owned(),
+        label: None,
+        time_zone: "UTC".to_owned(),
+        writer: writer(),
+        source: Source {
+            host: "db1".to_owned(),
+            influxdb_version: "1.6.7".to_owned(),
+            cluster_id: "7".to_owned(),
+            url: "http://127.0.0.1:8086/".to_owned(),
+            snapshot_address: "127.0.0.1:8088".to_owned(),
+            data_directory: "/var/lib/influxdb/data".to_owned(),
+        },
+        started: at("2016-06-11T21:55:00Z"),
+        sealed: at("2016-06-11T21:57:30Z"),
+        databases: vec!["sensu_db".to_owned()],
+        objects: vec![StoredObject {
+            name: names::metastore(night),
+            bytes: 3,
+            sha256: "00".to_owned(),
+            md5: "00".to_owned(),
+            content: Content::Meta,
+        }],
+        pool: None,
+        sent_bytes: None,
+        verified: None,
+        measurements: Vec::new(),
+        statistics_sha256: None,
+        warnings: Vec::new(),
+    }
 }
 
 fn pinning(folder: &TempDir) -> Pinning {
@@ -124,6 +134,7 @@ async fn a_list_asks_for_the_pins_that_there_are_and_for_no_other() {
         dates: None,
         detailed: false,
         matching: None,
+        shares: true,
         parallel: 2,
         cache: None,
         interrupt: Interrupt::new(),

@@ -84,6 +84,17 @@ pub(super) fn all(places: &[Place]) -> Vec<Chart> {
         "by how many bytes a night is larger than the one before",
         |place| place.growth,
     );
+    add("sent", "Sent by the backup", &BYTES, true, "how many bytes the backup of a night sent", |place| {
+        place.sent.map(|bytes| bytes as f64)
+    });
+    add(
+        "added",
+        "Added to the archive",
+        &BYTES,
+        true,
+        "how many bytes a night has that no night before it has",
+        |place| place.added.map(|bytes| bytes as f64),
+    );
     add("backup", "Duration of the backup", &SECONDS, false, "how long a backup took", |place| place.backup);
     add("restore", "Duration of the restore", &SECONDS, false, "how long the last restore of a night took", |place| {
         place.restore
@@ -295,7 +306,10 @@ mod tests {
         nights[1].listed.bytes = 500;
         let places = series::of(&model(nights, at("2016-06-16", "08:00:00")));
         let charts = all(&places);
-        assert_eq!(charts.iter().map(|chart| chart.id).collect::<Vec<_>>(), ["size", "growth", "backup"]);
+        assert_eq!(
+            charts.iter().map(|chart| chart.id).collect::<Vec<_>>(),
+            ["size", "growth", "sent", "added", "backup"]
+        );
         assert_eq!(charts[0].path, "M100 0L300 150M700 0L900 0");
         assert_eq!(charts[0].area, "M100 300L100 0L300 150L300 300ZM700 300L700 0L900 0L900 300Z");
         assert_eq!(charts[0].dots, "M100 0h0M300 150h0M700 0h0M900 0h0");

@@ -90,7 +90,10 @@ fn span(model: &Model) -> String {
 /// What a place of a chart stands for, where it is more than a night.
 fn thinned(places: &[Place]) -> Option<String> {
     let most = places.iter().map(|place| place.nights).max().filter(|nights| *nights > 1)?;
-    Some(format!("Each point stands for {most} nights: for the size of the last and the longest duration of all."))
+    Some(format!(
+        "Each point stands for {most} nights: for the size of the last, for what they sent and added together, and for the \
+         longest duration of all."
+    ))
 }
 
 #[cfg(test)]

@@ -36,8 +36,8 @@ pub(super) struct TroubleLine {
 /// A place of the charts in numbers.
 pub(super) struct NumberRow {
     pub(super) night: String,
-    /// Size, growth, points, and the durations of backup, restore and dumps.
-    pub(super) values: [String; 6],
+    /// Size, growth, what was sent and added, points, and the durations of backup, restore and dumps.
+    pub(super) values: [String; 8],
 }
 
 pub(super) struct DumpRow {
@@ -111,6 +111,8 @@ pub(super) fn numbers(places: &[Place]) -> Vec<NumberRow> {
         values: [
             words::size(place.bytes),
             place.growth.map_or_else(none, words::change),
+            place.sent.map_or_else(none, words::size),
+            place.added.map_or_else(none, words::size),
             place.points.map_or_else(none, words::count),
             place.backup.map_or_else(none, words::length),
             place.restore.map_or_else(none, words::length),
