@@ -105,17 +105,15 @@ impl NamingPooled {
 /// The names that any manifest has.
 pub type Named = HashSet<PoolName>;
 
-/// How many nights name an object of the pool, and which is the oldest of them.
+/// How many nights name an object of the pool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NamedBy {
     /// The bytes that it has of its own.
     pub bytes: u64,
     /// How many nights.
     pub nights: u32,
-    /// Number of the first that named it, as the caller counts.
-    pub first: u32,
-    /// Number of the last.
-    pub last: u32,
+    /// Number of the last of them, as the caller counts.
+    last: u32,
 }
 
 impl NamedBy {
@@ -123,7 +121,7 @@ impl NamedBy {
     pub fn count(by_name: &mut HashMap<PoolName, NamedBy>, night: u32, naming: &Naming, container: &str) {
         for (name, bytes) in naming.names(container) {
             let Ok(name) = name.parse() else { continue };
-            let named = by_name.entry(name).or_insert(NamedBy { bytes, nights: 0, first: night, last: night });
+            let named = by_name.entry(name).or_insert(NamedBy { bytes, nights: 0, last: night });
             // Two shards of one night may have a piece in common.
             if named.nights == 0 || named.last != night {
                 named.nights += 1;
