@@ -283,7 +283,7 @@ async fn the_exit_code_tells_damage_from_what_could_not_be_looked_at() {
     // It is one file with that in the pool.
     let [PoolObject { object, kind, what, nights, marked }] = &outcome.pool[..] else { panic!("{outcome:?}") };
     assert!(object.starts_with("nightshard-pool/shards/") && what.contains(" bytes instead of "), "{object}: {what}");
-    assert_eq!((kind.as_str(), nights, *marked), ("shard", &vec![DAY.to_owned()], true));
+    assert_eq!((kind.as_str(), nights, *marked), ("shard", &vec![DAY.to_owned()], false));
     assert!(outcome.nights[0].manifest_sha256.is_some() && outcome.clocks.is_empty());
     assert!(String::from_utf8_lossy(&output.stderr).contains("no other night has this shard"), "{output:?}");
     // People read the same as a list.

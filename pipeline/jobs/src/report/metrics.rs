@@ -155,6 +155,8 @@ mod tests {
             ("backing_up", 0.0),
             ("error", 1.0),
             ("unsealed", 0.0),
+            ("deleting", 0.0),
+            ("deleted", 0.0),
             ("dumps_only", 0.0),
             ("missing", 0.0),
             ("awaited", 1.0),

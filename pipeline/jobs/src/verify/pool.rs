@@ -175,6 +175,7 @@ impl Run {
             return Ok(blame);
         }
         // Everything is there, so it is what is in it.
+        blame.is_in_bytes = true;
         for part in within.pieces() {
             let sha256 = part.name.strip_prefix("tsm/").and_then(|name| name.split_once('.')).map(|(sha256, _)| sha256);
             if let Some(what) = self.read_part(container, part, sha256).await? {
@@ -187,7 +188,6 @@ impl Run {
                 self.remember(container, shard, what, &mut blame).await;
             }
         }
-        blame.is_in_bytes = !blame.names.is_empty();
         Ok(blame)
     }
 
@@ -226,7 +226,8 @@ impl Run {
         Ok((!is_whole).then(|| what.to_owned()))
     }
 
-    /// Remembers what is wrong with an object of the pool. One that is there gets a mark, so that no backup uses it again.
+    /// Remembers what is wrong with an object of the pool. One that looks as it should, and is damaged, gets a mark, so that no
+    /// backup uses it again; all others a backup finds out itself.
     async fn remember(&self, container: &str, part: Part<'_>, what: String, blame: &mut Blame) {
         blame.names.insert(part.name.to_owned());
         // The shard as a whole is what the night's own name stands for.
@@ -241,7 +242,7 @@ impl Run {
         let object = format!("{container}/{}", part.name);
         let mut marked = false;
         // Whatever else a manifest may name, marks are for what is named as the pool's objects are.
-        if what != ABSENT && self.config.record && part.name.parse::<PoolName>().is_ok() {
+        if blame.is_in_bytes && what != ABSENT && self.config.record && part.name.parse::<PoolName>().is_ok() {
             match self.store.put_bytes(container, &mark_of(part.name), Bytes::new()).await {
                 Ok(_) => marked = true,
                 Err(error) => {

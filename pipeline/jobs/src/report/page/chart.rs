@@ -315,7 +315,7 @@ mod tests {
         assert_eq!(charts[0].dots, "M100 0h0M300 150h0M700 0h0M900 0h0");
         assert_eq!(charts[0].spots[1].text, "2016-06-12: 500 B");
         assert_eq!(charts[1].bars.iter().map(|bar| bar.is_less).collect::<Vec<_>>(), [true, false, false]);
-        assert!(charts[2].description.contains("from 5 min 0 s to 5 min 0 s"), "{}", charts[2].description);
+        assert!(charts[4].description.contains("from 5 min 0 s to 5 min 0 s"), "{}", charts[4].description);
     }
 
     #[test]
