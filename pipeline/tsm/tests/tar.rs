@@ -47,6 +47,17 @@ fn a_shard_of_a_real_server_is_walked_the_same_in_pieces_of_any_size() {
 }
 
 #[test]
+fn a_file_tells_when_it_was_written_and_a_time_that_is_none_keeps_nobody_from_the_file() {
+    let times = |tar: &[u8]| walk(tar, 512).unwrap().iter().map(|(entry, _)| entry.modified).collect::<Vec<_>>();
+    let mut tar = vector("whole.tar");
+    // 2026-11-20T14:38:18Z, as GNU tar shows it.
+    assert_eq!(times(&tar), [Some(1_795_185_498); 2]);
+    tar[136..148].copy_from_slice(b"yesterday\0\0\0");
+    sign(&mut tar);
+    assert_eq!(times(&tar), [None, Some(1_795_185_498)]);
+}
+
+#[test]
 fn what_a_broken_download_leaves_behind_is_refused() {
     assert!(matches!(walk(&[], 1), Err(Error::Empty)));
     assert!(matches!(walk(&vector("cut.tar"), 512), Err(Error::Truncated { offset: 1300, .. })));
@@ -107,6 +118,13 @@ fn long_and_foreign_names_are_read_in_every_format() {
     }
 }
 
+/// Writes the checksum of the first header anew.
+fn sign(tar: &mut [u8]) {
+    tar[148..156].fill(b' ');
+    let sum: u64 = tar[..512].iter().map(|byte| u64::from(*byte)).sum();
+    tar[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+}
+
 #[test]
 fn sizes_beyond_octal_are_read() {
     // 8 GiB + 1, as GNU tar (base-256) and as pax would write it; the content itself need not follow.
@@ -115,9 +133,7 @@ fn sizes_beyond_octal_are_read() {
     header[124..136].fill(0);
     header[124] = 0x80;
     header[128..136].copy_from_slice(&size.to_be_bytes());
-    header[148..156].fill(b' ');
-    let sum: u64 = header.iter().map(|byte| u64::from(*byte)).sum();
-    header[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+    sign(&mut header);
     let mut found = None;
     Walker::new()
         .feed(&header, |event| {

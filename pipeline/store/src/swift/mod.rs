@@ -310,8 +310,10 @@ fn found(headers: &HeaderMap) -> Option<ObjectInfo> {
         .or_else(|| wire::text(headers, LAST_MODIFIED).and_then(wire::http_date))?;
     // Date has whole seconds only, so something just written would seem to come from the future.
     let answered = wire::date(headers)?.max(modified);
-    let is_segmented = wire::text(headers, HeaderName::from_static("x-static-large-object"))
+    // Static ones are ours; the dynamic ones of `swift upload --segment-size` have an ETag of the same kind.
+    let is_static = wire::text(headers, HeaderName::from_static("x-static-large-object"))
         .is_some_and(|value| value.eq_ignore_ascii_case("true"));
+    let is_segmented = is_static || headers.contains_key(HeaderName::from_static("x-object-manifest"));
     // A link to a large object names the manifest, and one to any other object its ETag.
     let link_tag = wire::text(headers, HeaderName::from_static("x-manifest-etag")).map(str::to_owned);
     let link_tag = link_tag.or_else(|| etag.clone());

@@ -254,7 +254,8 @@ impl Swift {
         Ok(names.filter(|segment| is_segment_of(segment, container, name)).map(str::to_owned).collect())
     }
 
-    /// The manifest of an object in segments.
+    /// The manifest of an object in segments; of a dynamic one there is none, since it consists of whatever is listed under a
+    /// name, and has the length of that.
     async fn entries_of(&self, container: &str, name: &str) -> Result<Vec<StoredEntry>, Error> {
         let object = format!("{container}/{name}");
         let mut tries = self.tries("read the manifest of", object.clone());
@@ -263,6 +264,9 @@ impl Swift {
                 self.request(Method::GET, token, container, Some(name)).query(&[("multipart-manifest", "get")])
             })
             .await?;
+        if page.is_empty() {
+            return Ok(Vec::new());
+        }
         serde_json::from_slice(&page).map_err(|error| Error::Protocol {
             operation: format!("read the manifest of {object}"),
             reason: format!("it is no list of segments in JSON: {error}"),

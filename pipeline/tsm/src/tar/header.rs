@@ -7,6 +7,8 @@ use super::BLOCK;
 pub(super) struct Header {
     pub(super) name: String,
     pub(super) size: u64,
+    /// Seconds since 1970; `None` where it cannot be read, for nothing else depends on it.
+    pub(super) modified: Option<u64>,
     pub(super) kind: u8,
 }
 
@@ -27,7 +29,8 @@ impl Header {
             }
         }
         let kind = field(block, 156, 1).first().copied().unwrap_or_default();
-        Ok(Header { name, size, kind })
+        let modified = number(field(block, 136, 12));
+        Ok(Header { name, size, modified, kind })
     }
 }
 

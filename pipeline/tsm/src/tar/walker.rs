@@ -15,6 +15,9 @@ pub struct Entry {
     pub offset: u64,
     /// Length of the file in bytes.
     pub bytes: u64,
+    /// When the file was written, in seconds since 1970, by the clock of the server and to the nearest of them; `None` where
+    /// the header does not tell.
+    pub modified: Option<u64>,
 }
 
 /// What a [`Walker`] comes by.
@@ -164,8 +167,12 @@ impl Walker {
             b'0' | 0 => {
                 let pax = std::mem::take(&mut self.pax);
                 let bytes = pax.size.unwrap_or(header.size);
-                let entry =
-                    Entry { name: pax.path.unwrap_or(header.name), offset: begins.saturating_add(BLOCK as u64), bytes };
+                let entry = Entry {
+                    name: pax.path.unwrap_or(header.name),
+                    offset: begins.saturating_add(BLOCK as u64),
+                    bytes,
+                    modified: header.modified,
+                };
                 sink(Event::Entry(&entry));
                 let padding = padding(bytes);
                 self.state = State::Data { name: entry.name, left: bytes, padding };
