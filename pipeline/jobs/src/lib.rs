@@ -27,10 +27,12 @@ mod metastore;
 mod metric;
 mod progress;
 pub mod prune;
+mod recorded;
 pub mod report;
 pub mod restore;
 mod shell;
 mod spool;
+mod statistics;
 pub mod verify;
 pub mod wait;
 

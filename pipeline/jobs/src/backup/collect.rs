@@ -10,16 +10,15 @@ use std::sync::Arc;
 use archive::manifest::{Content, MeasurementRecord, ShardRecord, StoredObject};
 use archive::names;
 use bytes::Bytes;
-use chrono::DateTime;
 use influx::metastore::{Framed, TimeRange};
 use influx::snapshot::ShardPath;
 use store::{Digests, StoreExt};
 use tokio::task::JoinSet;
 
 use super::shard::{self, Taken};
-use super::statistics::Sum;
 use super::{Run, counts, unchanged};
-use crate::{Error, Event, Kind};
+use crate::statistics::Sum;
+use crate::{Error, Event, Kind, recorded};
 
 /// How often the metastore is asked again when shards came or went meanwhile.
 const ROUNDS: u32 = 3;
@@ -183,17 +182,17 @@ async fn store_metastore(run: &Run, bytes: Bytes) -> Result<StoredObject, Error>
     let digests = Digests::of(&bytes, None);
     run.claim.take_possession(run.progress.as_ref()).await?;
     run.store.put_bytes(&run.night.container, &name, bytes).await?;
-    let (sha256, md5) = (hex::encode(digests.sha256), hex::encode(digests.md5));
-    Ok(StoredObject { name, bytes: digests.bytes, sha256, md5, content: Content::Meta })
+    Ok(recorded::object(name, &digests, Content::Meta))
 }
 
 fn record(taken: Taken, range: TimeRange) -> StoredObject {
+    let (starts, ends) = recorded::instants(range);
     let shard = ShardRecord {
         database: taken.path.database,
         retention_policy: taken.path.policy,
         shard_id: taken.path.id,
-        starts: range.start.map(DateTime::from_timestamp_nanos),
-        ends: DateTime::from_timestamp_nanos(range.end),
+        starts,
+        ends,
         snapshot_taken: taken.snapshot_taken,
         unchanged: taken.unchanged,
         pooled: taken.pooled,

@@ -18,7 +18,6 @@ pub(crate) mod preflight;
 mod replace;
 mod shard;
 mod snapshot;
-mod statistics;
 mod unchanged;
 
 use std::collections::BTreeMap;

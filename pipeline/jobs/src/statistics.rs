@@ -6,7 +6,7 @@ use archive::manifest::{FieldRecord, MeasurementRecord};
 
 /// Adds up what shards hold. Series and keys are those of each shard: a series that has points in five counts five times.
 #[derive(Debug, Default)]
-pub(super) struct Sum {
+pub(crate) struct Sum {
     measurements: BTreeMap<[String; 3], Measurement>,
 }
 
@@ -19,7 +19,7 @@ struct Measurement {
 
 impl Sum {
     /// Adds a shard.
-    pub(super) fn add(&mut self, shard: u64, holds: impl IntoIterator<Item = MeasurementRecord>) {
+    pub(crate) fn add(&mut self, shard: u64, holds: impl IntoIterator<Item = MeasurementRecord>) {
         for MeasurementRecord { database, retention_policy, measurement, series, fields } in holds {
             let sum = self.measurements.entry([database, retention_policy, measurement]).or_default();
             sum.series += series;
@@ -34,7 +34,7 @@ impl Sum {
     }
 
     /// The whole, in byte order.
-    pub(super) fn finish(self) -> Vec<MeasurementRecord> {
+    pub(crate) fn finish(self) -> Vec<MeasurementRecord> {
         let measurements = self.measurements.into_iter();
         measurements
             .map(|([database, retention_policy, measurement], Measurement { series, fields })| {
