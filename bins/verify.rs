@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
-use common::{Common, Context, Dates, Door, Failure, Report, Sample, Telling};
-use jobs::verify::{self, Config, Extent, Which};
+use common::{Common, Context, Date, Dates, Door, Failure, Report, Sample, Telling};
+use jobs::verify::{self, Adopting, Config, Extent, Which};
 
 /// Verify stored nights: every object that their seals name is there, as it was, and can be read
 #[derive(Debug, Parser)]
@@ -24,6 +24,16 @@ struct Verify {
     /// All nights that are sealed; with --label those that carry it
     #[arg(long, conflicts_with = "date")]
     all: bool,
+    /// Give a night its seal that influxd backup and an upload have stored
+    ///
+    /// Every byte is read, and looked into as with --deep, whatever --sample says. Then the night is as any other.
+    #[arg(long, value_name = "DATE", conflicts_with_all = ["folder", "date", "all", "quick", "undelete"])]
+    adopt: Option<Date>,
+    /// With --adopt: a night that lacks shards, too
+    ///
+    /// Its seal names those which the metastore knows and which are not there.
+    #[arg(long, requires = "adopt", hide_short_help = true)]
+    incomplete: bool,
     /// Look at another part of the objects each day, such as 1/7
     ///
     /// After seven days in a row all have had their turn.
@@ -83,7 +93,9 @@ impl Door for Verify {
   nightshard-verify --date 2016-06-11 --undelete
       bring back what was deleted of the pool and this night needs, and verify it again
   nightshard-verify ./2016-06-11
-      what swift download brought, or a folder that influxd backup wrote";
+      what swift download brought, or a folder that influxd backup wrote
+  nightshard-verify --adopt 2016-06-11
+      a night of the scripts that were there before, from now on one as any other";
 
     fn common(&self) -> &Common {
         &self.common
@@ -109,8 +121,14 @@ impl Door for Verify {
             Some(folder) => verify::folder(config, folder, context.now(), context.progress).await?,
             None => {
                 let connecting = self.common.archive.connect(&context);
-                let archive = context.interrupt.unless(connecting).await?;
-                verify::run(config, context.now(), archive.store, context.progress).await?
+                let store = context.interrupt.unless(connecting).await?.store;
+                match self.adopt {
+                    Some(date) => {
+                        let adopting = Adopting { date, incomplete: self.incomplete };
+                        verify::adopt(config, adopting, context.now(), store, context.progress).await?
+                    }
+                    None => verify::run(config, context.now(), store, context.progress).await?,
+                }
             }
         };
         let report = Report::new(&outcome, outcome.summary(), &outcome.failures)?.measured(outcome.metrics());

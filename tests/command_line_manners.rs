@@ -140,7 +140,7 @@ fn the_example_configuration_is_understood_line_by_line_and_names_every_key() {
             let Some(key) = unset.map(str::to_owned).or_else(|| key_of(line)) else { continue };
             // The night and which of them are a matter of the moment; a timer names them on its command line.
             let explained = example.lines().any(|line| key_of(line).as_ref() == Some(&key))
-                || ["date", "from", "folder", "match"].contains(&key.as_str());
+                || ["adopt", "date", "from", "folder", "incomplete", "match"].contains(&key.as_str());
             assert!(explained, "{key} of {name} is not in docs/nightshard.toml");
         }
     }

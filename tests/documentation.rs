@@ -218,6 +218,10 @@ async fn old_scripts_and_new_programs_hold_the_same_as_the_page_says() {
             command
                 .replace("swift upload \"$day\"", &format!("swift upload \"{prefix}$day\""))
                 .replace("swift download \"$day\"", &format!("swift download \"{prefix}$day\""))
+                .replace("swift list \"$day\"", &format!("swift list \"{prefix}$day\""))
+                .replace("swift copy \"$day\"", &format!("swift copy \"{prefix}$day\""))
+                .replace("swift delete \"$day\"", &format!("swift delete \"{prefix}$day\""))
+                .replace("\"/$day/$day/", &format!("\"/{prefix}$day/{prefix}$day/"))
                 .replace("'nightshard-%Y-%m-%d'", &format!("'{prefix}nightshard-%Y-%m-%d'"))
                 .replace("127.0.0.1:8088", &source.snapshot_address())
                 .replace("http://127.0.0.1:8086", &target.url())
@@ -235,7 +239,16 @@ async fn old_scripts_and_new_programs_hold_the_same_as_the_page_says() {
     assert!(shown.lines().any(|line| line.ends_with(&format!(" {records}"))), "{}", said(&output));
     assert!(shown.lines().any(|line| line == records), "{}", said(&output));
     assert_eq!(target.count("sensu_db", "cpu", "load").await, u64::try_from(4 * A_DAY).unwrap());
-    assert!(shown.ends_with("ready for the night\n"), "{}", said(&output));
+    assert!(shown.contains("ready for the night\n"), "{}", said(&output));
+    // The old night has become one.
+    let (_, adopted) = shown.split_once(": unsealed, not adopted: ").unwrap();
+    assert!(
+        adopted.contains("bytes: whole\n") && adopted.contains("bytes: whole, and sealed now\n"),
+        "{}",
+        said(&output)
+    );
+    let (_, listed) = adopted.split_once(": ready\nstored ").unwrap();
+    assert!(listed.contains(", adopted 20"), "{}", said(&output));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -138,11 +138,7 @@ async fn nights_that_are_not_ready_say_why_and_keep_no_other() {
         [
             ("2016-06-16", "STATUS_DUMPS_ONLY", "there is no backup, only dumps"),
             ("2016-06-15", "STATUS_ERROR", unreadable),
-            (
-                "2016-06-14",
-                "STATUS_UNSEALED",
-                "shards lie there without a seal; it was lost, or they are not from nightshard-backup"
-            ),
+            ("2016-06-14", "STATUS_UNSEALED", "not adopted: nightshard-verify --adopt 2016-06-14 gives it a seal"),
             ("2016-06-13", "STATUS_ERROR", "the disk is full"),
             ("2016-06-12", "STATUS_BACKING_UP", "on db1 (process 42)"),
             ("2016-06-11_before-upgrade", "STATUS_READY", ""),

@@ -51,6 +51,7 @@ struct Night {
     unchecked: Vec<String>,
     notes: Vec<String>,
     recorded: bool,
+    adopted: bool,
 }
 
 #[derive(Debug, Deserialize)]
@@ -106,6 +107,7 @@ async fn verify(place: &Place, flags: &[&str], code: i32) -> (Outcome, Output) {
     assert_eq!(output.status.code(), Some(code), "{flags:?}: {output:?}");
     let outcome: Outcome = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(outcome.objects, outcome.nights.iter().map(|night| night.objects).sum::<u64>());
+    assert!(outcome.nights.iter().all(|night| !night.adopted));
     assert_eq!(outcome.bytes, outcome.nights.iter().map(|night| night.bytes).sum::<u64>());
     assert!(outcome.seconds > 0.0);
     let said = String::from_utf8_lossy(&output.stderr);

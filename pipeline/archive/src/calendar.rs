@@ -10,7 +10,7 @@ use chrono::{
 };
 use chrono_tz::Tz;
 
-use crate::{ContainerPattern, Error};
+use crate::{ContainerPattern, Error, Label};
 
 /// How days become containers: settings that backup, restore and dump must share.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -213,6 +213,8 @@ pub struct Night {
     pub day: NaiveDate,
     /// What names it whenever it is asked for.
     pub date: Date,
+    /// The name given to its backup besides.
+    pub label: Option<Label>,
     /// The container's name, with which every object's name begins too.
     pub container: String,
 }
@@ -281,14 +283,15 @@ impl Calendar {
             let last = self.window(day)?.end - TimeDelta::seconds(1);
             return Ok(self.hour(&last.with_timezone(&self.time_zone)));
         }
-        Ok(Night { day, date: Date::Day(day), container: self.pattern.of_day(day) })
+        let label = self.pattern.label().cloned();
+        Ok(Night { day, date: Date::Day(day), label, container: self.pattern.of_day(day) })
     }
 
     /// The hour to which an instant belongs.
     fn hour(&self, instant: &DateTime<Tz>) -> Night {
         let (day, offset) = (instant.date_naive(), Some(instant.offset().fix()));
         let date = Date::Hour(Hour { day, hour: instant.hour(), offset });
-        Night { day, date, container: self.pattern.of_hour(instant) }
+        Night { day, date, label: self.pattern.label().cloned(), container: self.pattern.of_hour(instant) }
     }
 
     /// An hour that was named.

@@ -27,9 +27,9 @@ pub struct BackupManifest {
     pub writer: Writer,
     /// The InfluxDB that was backed up.
     pub source: Source,
-    /// When the backup began.
+    /// When the backup began; of an adopted night an instant that is surely not after that.
     pub started: DateTime<Utc>,
-    /// When everything was stored and proven.
+    /// When everything was stored and proven; of an adopted night when the last object was stored.
     pub sealed: DateTime<Utc>,
     /// The databases that were backed up, in byte order; one may have no shards.
     pub databases: Vec<String>,
@@ -39,7 +39,8 @@ pub struct BackupManifest {
     /// night has bytes of its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pool: Option<String>,
-    /// What the backup sent, in bytes; what earlier nights had stored already is not in it. Absent in older manifests.
+    /// What the backup sent, in bytes; what earlier nights had stored already is not in it. Absent in older manifests, and
+    /// where others have stored the night.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sent_bytes: Option<u64>,
     /// How thoroughly the shards were looked into before they were stored: `checksums` of every block, `decode` of every
@@ -50,12 +51,15 @@ pub struct BackupManifest {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub measurements: Vec<MeasurementRecord>,
     /// SHA-256 of the document in which each shard's own share of `measurements` stands, for the backup of the next night;
-    /// absent where nobody looked inside.
+    /// absent where nobody looked inside, and where no backup can go on from this night, since others have stored it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub statistics_sha256: Option<String>,
     /// What a person should know about the whole.
     #[serde(default)]
     pub warnings: Vec<String>,
+    /// Who gave the night its seal, where others had stored it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adopted: Option<Adoption>,
 }
 
 impl Document for BackupManifest {
@@ -115,6 +119,9 @@ pub struct BackupOutline {
     /// See [`BackupManifest::warnings`].
     #[serde(default)]
     pub warnings: Vec<String>,
+    /// See [`BackupManifest::adopted`].
+    #[serde(default)]
+    pub adopted: Option<Adoption>,
 }
 
 impl Document for BackupOutline {
@@ -163,6 +170,16 @@ pub struct Writer {
     pub program: String,
     /// Such as `0.1.0`.
     pub version: String,
+}
+
+/// A night that others had stored was looked into and given a seal. Nobody knows of its source more than the metastore tells,
+/// and what else a [`Source`] has is empty.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Adoption {
+    /// When its seal was made.
+    pub at: DateTime<Utc>,
+    /// The machine on which that was done.
+    pub by: String,
 }
 
 /// An InfluxDB server, described so that it can be told from others.
@@ -222,7 +239,8 @@ pub struct ShardRecord {
     pub starts: Option<DateTime<Utc>>,
     /// The first instant after its time range by the metastore.
     pub ends: DateTime<Utc>,
-    /// When its snapshot was asked for, by the InfluxDB server's clock: every point that was acknowledged before is in it.
+    /// When its snapshot was asked for, by the InfluxDB server's clock: every point that was acknowledged before is in it. Of an
+    /// adopted night an instant that is surely not after that.
     pub snapshot_taken: DateTime<Utc>,
     /// When its bytes were last read from the source, by the InfluxDB server's clock, and how many nights ago, where they
     /// were not read for this night because nothing had changed.

@@ -39,7 +39,12 @@ pub fn shard(container: &str, database: &str, policy: &str, id: u64) -> String {
 /// Whether an object is named as the metastore or a shard is: what a backup alone stores in `shards/`.
 #[must_use]
 pub fn is_data(container: &str, name: &str) -> bool {
-    let Some(file) = name.strip_prefix(&shards_prefix(container)) else { return false };
+    name.strip_prefix(&shards_prefix(container)).is_some_and(is_data_file)
+}
+
+/// Whether a file is named as `influxd backup` names the metastore or a shard of its first run into a folder.
+#[must_use]
+pub fn is_data_file(file: &str) -> bool {
     let of_shard = || file.strip_suffix(".00")?.rsplit_once('.');
     let is_id = |id: &str| id.len() >= 5 && id.bytes().all(|digit| digit.is_ascii_digit());
     file == "meta.00" || of_shard().is_some_and(|(policy, id)| policy.contains('.') && is_id(id))

@@ -8,7 +8,7 @@ use chrono::format::{Fixed, Item, StrftimeItems};
 use chrono::{DateTime, FixedOffset, NaiveDate, Offset, TimeDelta, TimeZone, Timelike};
 use chrono_tz::Tz;
 
-use crate::{Error, Label};
+use crate::{Date, Error, Hour, Label, Night};
 
 /// How containers are named: text with strftime fields, such as `%Y-%m-%d` or `prod1-%Y-%m-%d`, and after it a label,
 /// where one is given. With the hour, `%Y-%m-%dT%H%z`, each hour has a container of its own.
@@ -68,6 +68,16 @@ impl ContainerPattern {
     #[must_use]
     pub fn hour_of(&self, container: &str) -> Option<DateTime<FixedOffset>> {
         self.parts(container)?.hour
+    }
+
+    /// The night of a container that is named so, with any label or none.
+    #[must_use]
+    pub fn night_of(&self, container: &str) -> Option<Night> {
+        let Parts { day, hour, rest } = self.parts(container)?;
+        let hour = hour.map(|hour| Hour { day, hour: hour.hour(), offset: Some(*hour.offset()) });
+        let date = hour.map_or(Date::Day(day), Date::Hour);
+        let label = rest.strip_prefix('_').and_then(|label| label.parse().ok());
+        Some(Night { day, date, label, container: container.to_owned() })
     }
 
     /// The label of a container that is named so; `None` for one without, and for any other container.

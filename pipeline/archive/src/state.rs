@@ -25,6 +25,9 @@ pub enum NightState<S = BackupManifest> {
     /// There are objects as a backup has them, and neither its seal nor word of a run: the seal was lost, or they are none of
     /// ours.
     Unsealed,
+    /// There is none, but others have stored objects that are called like a backup's without the container's name in front, such
+    /// as this one.
+    Misnamed(String),
     /// There is nothing of ours.
     Absent,
 }
@@ -91,8 +94,7 @@ pub async fn night_state_with<S: Seal>(store: &dyn Store, container: &str) -> Re
     }
     let youngest = markers.into_iter().min_by_key(|found| found.age);
     Ok(match youngest {
-        None if has_shards(store, container).await? => NightState::Unsealed,
-        None => NightState::Absent,
+        None => without_marker(store, container).await?,
         Some(found) => NightState::Failed(match found.marker.state {
             RunState::Failed { error } => error,
             RunState::Running => format!(
@@ -105,12 +107,22 @@ pub async fn night_state_with<S: Seal>(store: &dyn Store, container: &str) -> Re
     })
 }
 
-async fn has_shards(store: &dyn Store, container: &str) -> Result<bool, Error> {
-    match store.list(container, &names::shards_prefix(container), None).await {
-        Ok(listed) => Ok(!listed.is_empty()),
-        Err(store::Error::NotFound { .. }) => Ok(false),
-        Err(error) => Err(error.into()),
+/// What else there may be where there is neither seal nor marker. One page of the listing is as good a hint as all of it.
+async fn without_marker<S>(store: &dyn Store, container: &str) -> Result<NightState<S>, Error> {
+    let shards = match store.list(container, &names::shards_prefix(container), None).await {
+        Err(store::Error::NotFound { .. }) => return Ok(NightState::Absent),
+        listed => listed?,
+    };
+    if !shards.is_empty() {
+        return Ok(NightState::Unsealed);
     }
+    let all = match store.list(container, "", None).await {
+        Err(store::Error::NotFound { .. }) => return Ok(NightState::Absent),
+        listed => listed?,
+    };
+    let is_data = |name: &str| names::is_data_file(name.rsplit('/').next().unwrap_or_default());
+    let misnamed = all.into_iter().map(|entry| entry.name).find(|name| is_data(name));
+    Ok(misnamed.map_or(NightState::Absent, NightState::Misnamed))
 }
 
 /// All running markers of a night. A container that does not exist has none.

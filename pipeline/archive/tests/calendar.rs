@@ -180,6 +180,10 @@ fn the_day_of_a_container_is_read_from_its_name() {
         let pattern: ContainerPattern = cells[0].parse().unwrap();
         let day = pattern.day_of(cells[1]).map_or("none".to_owned(), |day| day.to_string());
         assert_eq!(day, cells[2], "{row}");
+        let night = pattern.night_of(cells[1]);
+        assert_eq!(night.as_ref().map(|night| night.day), pattern.day_of(cells[1]), "{row}");
+        let label = night.and_then(|night| night.label).map(|label| label.to_string());
+        assert_eq!(label.as_deref(), pattern.label_of(cells[1]), "{row}");
     }
 }
 

@@ -65,6 +65,7 @@ fn a_date_means_an_hour() {
         assert_eq!(said, cells[3], "{row}");
         if let Ok(night) = found {
             assert_eq!(calendar.pattern.day_of(&night.container), Some(night.day), "{row}");
+            assert_eq!(calendar.pattern.night_of(&night.container).as_ref(), Some(&night), "{row}");
             // What names it does so whatever the clock says, and can be written on a command line.
             let named: Date = night.date.to_string().parse().unwrap();
             assert_eq!(calendar.night(named, utc("2030-01-01T00:00:00Z")).unwrap(), night, "{row}");

@@ -33,6 +33,7 @@ pub mod restore;
 mod shell;
 mod spool;
 mod statistics;
+mod unsealed;
 pub mod verify;
 pub mod wait;
 

@@ -8,7 +8,7 @@ use chrono_tz::Tz;
 use store::Store;
 use tokio::time::{Instant, sleep};
 
-use crate::{Error, Event, Kind, Progress};
+use crate::{Error, Event, Kind, Progress, unsealed};
 
 /// The first pause between two looks; each is twice as long as the one before.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
@@ -57,6 +57,7 @@ pub async fn for_backup(
     let mut told = Told::default();
     loop {
         let left = wait.unwrap_or_default().saturating_sub(began.elapsed());
+        let mut hint = None;
         let (state, failed) = match archive::night_state(store, &night.container).await {
             Ok(NightState::Ready(loaded)) => return in_time_zone(*loaded, time_zone),
             Ok(NightState::BackingUp(marker)) => {
@@ -64,13 +65,24 @@ pub async fn for_backup(
             }
             Ok(NightState::Failed(error)) => (format!("STATUS_ERROR, {error}"), true),
             Ok(NightState::Deleted(deletion)) => (deleted(&deletion), true),
-            Ok(NightState::Unsealed) => (UNSEALED.to_owned(), true),
+            Ok(NightState::Unsealed) => {
+                hint = Some(unsealed::hint(night));
+                (unsealed::UNSEALED.to_owned(), true)
+            }
+            Ok(NightState::Misnamed(object)) => {
+                hint = Some(unsealed::hint_of_misnamed(night));
+                (unsealed::misnamed(&night.container, &object), true)
+            }
             Ok(NightState::Absent) => ("nothing is there yet".to_owned(), false),
             Err(error) if error.is_passing() && !left.is_zero() => (error.to_string(), true),
             Err(error) => return Err(error.into()),
         };
         if left.is_zero() {
-            return Err(missing(night, wait, &state));
+            let error = missing(night, wait, &state);
+            return Err(match hint {
+                Some(hint) => error.hint(hint),
+                None => error,
+            });
         }
         let state = format!("for the backup in {}: {state}", night.container);
         if told.is_due(&state) {
@@ -80,10 +92,6 @@ pub async fn for_backup(
         pause = (pause * 2).min(LONGEST_PAUSE);
     }
 }
-
-/// What is said of a night that has shards and no seal.
-pub(crate) const UNSEALED: &str =
-    "shards lie there without a seal; it was lost, or they are not from nightshard-backup";
 
 /// What is said of a night that was deleted.
 pub(crate) fn deleted(deletion: &DeletionRecord) -> String {

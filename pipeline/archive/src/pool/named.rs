@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use store::{Store, StoreExt};
 
 use super::names::PoolName;
-use crate::manifest::Seal;
+use crate::manifest::{Adoption, Seal};
 use crate::{Document, Error, names, read};
 
 /// Manifests that are read at once.
@@ -26,6 +26,11 @@ pub struct Naming {
     pub source: NamingSource,
     /// See [`BackupManifest::started`](crate::BackupManifest::started).
     pub started: DateTime<Utc>,
+    /// See [`BackupManifest::sealed`](crate::BackupManifest::sealed).
+    pub sealed: DateTime<Utc>,
+    /// See [`BackupManifest::adopted`](crate::BackupManifest::adopted).
+    #[serde(default)]
+    pub adopted: Option<Adoption>,
     /// See [`BackupManifest::databases`](crate::BackupManifest::databases).
     pub databases: Vec<String>,
     /// See [`BackupManifest::pool`](crate::BackupManifest::pool).
@@ -84,6 +89,13 @@ impl Document for Naming {
 }
 
 impl Naming {
+    /// When the night was taken, as far as that makes it older or newer than others. Of an adopted one that is when it was
+    /// stored: the bound of its beginning may be years off, and would let it look like one to be cleared away.
+    #[must_use]
+    pub fn taken(&self) -> DateTime<Utc> {
+        if self.adopted.is_some() { self.sealed } else { self.started }
+    }
+
     /// The names in the pool of this container, each with the bytes that it has of its own: those of a composed shard are
     /// what no piece of it has.
     pub fn names(&self, container: &str) -> impl Iterator<Item = (&str, u64)> {

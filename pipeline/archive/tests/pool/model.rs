@@ -345,5 +345,6 @@ fn manifest(container: &str, objects: Vec<StoredObject>) -> BackupManifest {
         measurements: Vec::new(),
         statistics_sha256: None,
         warnings: Vec::new(),
+        adopted: None,
     }
 }

@@ -10,7 +10,7 @@ use archive::{Night, names};
 use store::{Digests, Store, StoreExt};
 
 use super::preflight::Wanted;
-use crate::{Error, Kind};
+use crate::{Error, Kind, unsealed};
 
 /// The objects in `shards/`: bytes by name, as the listing has them.
 pub(super) type Held = BTreeMap<String, u64>;
@@ -40,9 +40,12 @@ pub(super) async fn look(
     );
     let refuse = |why: String| Err(Error::new(Kind::Failed, why).hint(&start_over));
     if let (true, Some((name, _))) = (markers.is_empty(), found.held.first_key_value()) {
-        return refuse(format!(
-            "{container} holds objects of an unfinished run, such as {name}, and no marker tells whose they are"
-        ));
+        let why = format!(
+            "{container} holds objects of an unfinished run or of a script, such as {name}, and no marker tells whose they are"
+        );
+        let adopt = unsealed::command(night);
+        return Err(Error::new(Kind::Failed, why)
+            .hint(format!("`{adopt}` makes a night of them, if they are a whole backup; if {start_over}")));
     }
     for FoundMarker { marker, .. } in markers {
         if marker.cluster_id != wanted.source.cluster_id {

@@ -371,6 +371,7 @@ async fn steps(run: &Arc<Run>, wanted: Wanted, now: DateTime<Utc>, begun: Instan
         measurements: collected.measurements,
         statistics_sha256,
         warnings: collected.warnings,
+        adopted: None,
     };
     let name = names::backup_manifest(container);
     let sha256 = archive::seal(run.store.as_ref(), container, &name, &manifest).await?;

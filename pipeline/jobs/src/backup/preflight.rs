@@ -79,6 +79,7 @@ pub(super) async fn look(
         | NightState::Deleted(_)
         | NightState::Failed(_)
         | NightState::Unsealed
+        | NightState::Misnamed(_)
         | NightState::Absent => None,
     };
     let markers = markers(store, &night.container).await?;
@@ -142,13 +143,13 @@ fn of_this_source(wanted: &Wanted, manifest: &BackupManifest) -> Result<(), Erro
     if manifest.source.cluster_id == wanted.source.cluster_id {
         return Ok(());
     }
-    let BackupManifest { container, source, .. } = manifest;
-    let message = format!(
-        "{container} was sealed at {} from another InfluxDB, {} on {}",
-        when(manifest),
-        source.url,
-        source.host
-    );
+    let BackupManifest { container, source, adopted, .. } = manifest;
+    let which = match adopted {
+        // Nothing else is known of it.
+        Some(_) => format!("whose cluster id is {}", source.cluster_id),
+        None => format!("{} on {}", source.url, source.host),
+    };
+    let message = format!("{container} was sealed at {} from another InfluxDB, {which}", when(manifest));
     Err(Error::new(Kind::Failed, message)
         .hint("where several InfluxDB share an archive, give each its own --container, such as \"prod1-%Y-%m-%d\""))
 }

@@ -203,6 +203,7 @@ mod tests {
             points: None,
             started: None,
             sealed: sealed.map(at),
+            adopted: None,
             verified: None,
             restored: Vec::new(),
             pin: None,

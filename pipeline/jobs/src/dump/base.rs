@@ -62,11 +62,8 @@ impl Base {
     ) -> Result<Base, Error> {
         let zone = config.calendar.time_zone;
         let state = archive::night_state(store, &night.container).await;
-        if matches!(
-            state,
-            Ok(NightState::Absent | NightState::Deleted(_) | NightState::Unsealed | NightState::Failed(_))
-        ) && let Some(next) = next(config, store, night).await?
-        {
+        let is_none = !matches!(state, Ok(NightState::Ready(_) | NightState::BackingUp(_)) | Err(_));
+        if is_none && let Some(next) = next(config, store, night).await? {
             return Ok(Base::Night(Box::new(wait::in_time_zone(next, zone)?)));
         }
         Ok(Base::Night(Box::new(wait::for_backup(store, night, zone, config.wait, progress).await?)))
@@ -349,6 +346,7 @@ mod tests {
                 measurements: Vec::new(),
                 statistics_sha256: None,
                 warnings: Vec::new(),
+                adopted: None,
             },
             sha256: "5ea1".into(),
             bytes: 0,

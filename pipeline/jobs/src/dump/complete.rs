@@ -60,8 +60,11 @@ impl Run {
             return Ok(());
         }
         if !self.is_of_same_source(store, night, &container).await? {
-            let host = &night.source.host;
-            let text = format!("dumps are not completed: {container} is not a night of {host}");
+            let whose = match night.source.host.as_str() {
+                "" => "the server",
+                host => host,
+            };
+            let text = format!("dumps are not completed: {container} is not a night of {whose}");
             self.job.progress.report(Event::Warning(&text));
             return Ok(());
         }

@@ -5,13 +5,13 @@ use std::collections::BTreeSet;
 use archive::manifest::{BackupOutline, ObjectOutline};
 use archive::records::DumpManifest;
 use archive::state::night_state_with;
-use archive::{Loaded, NightState, names, read};
+use archive::{Loaded, Night, NightState, names, read};
 use chrono::{DateTime, Utc};
 use futures_util::StreamExt;
 use store::{Store, StoreExt};
 
 use super::{Wanted, Wish};
-use crate::{Error, glob, wait};
+use crate::{Error, glob, unsealed, wait};
 
 /// The longest name of a file on the file systems that matter, in bytes.
 const LONGEST_NAME: usize = 255;
@@ -57,8 +57,8 @@ pub(super) enum Backup {
     Fine,
     /// There is nothing of one.
     Absent,
-    /// It is not one, or not yet.
-    Unsealed(String),
+    /// It is not one, or not yet: how it stands, and what to do about that, where there is something.
+    Unsealed(String, Option<String>),
 }
 
 /// What was found in a night.
@@ -86,12 +86,12 @@ pub(super) struct Contents {
 /// When the store fails. What cannot be understood is in [`Contents::damages`] or [`Contents::failures`].
 pub(super) async fn look(
     store: &dyn Store,
-    container: String,
+    night: &Night,
     wanted: &Wanted,
     parallel: usize,
 ) -> Result<Contents, Error> {
     let mut found = Contents {
-        container,
+        container: night.container.clone(),
         groups: Vec::new(),
         backup: Backup::Fine,
         measurements: BTreeSet::new(),
@@ -101,7 +101,7 @@ pub(super) async fn look(
         trouble: None,
     };
     if wanted.shards != Wish::No {
-        found.look_for_backup(store).await?;
+        found.look_for_backup(store, night).await?;
     }
     if wanted.dumps != Wish::No {
         found.look_for_dumps(store, &wanted.measurements, parallel).await?;
@@ -110,7 +110,7 @@ pub(super) async fn look(
 }
 
 impl Contents {
-    async fn look_for_backup(&mut self, store: &dyn Store) -> Result<(), Error> {
+    async fn look_for_backup(&mut self, store: &dyn Store, night: &Night) -> Result<(), Error> {
         let container = self.container.clone();
         match night_state_with::<BackupOutline>(store, &container).await {
             Ok(NightState::Ready(sealed)) => match backup(&container, *sealed) {
@@ -119,11 +119,17 @@ impl Contents {
             },
             Ok(NightState::BackingUp(marker)) => {
                 let state = format!("STATUS_BACKING_UP, on {} (process {})", marker.host, marker.process);
-                self.backup = Backup::Unsealed(state);
+                self.backup = Backup::Unsealed(state, None);
             }
-            Ok(NightState::Failed(error)) => self.backup = Backup::Unsealed(format!("STATUS_ERROR, {error}")),
-            Ok(NightState::Deleted(deletion)) => self.backup = Backup::Unsealed(wait::deleted(&deletion)),
-            Ok(NightState::Unsealed) => self.backup = Backup::Unsealed(wait::UNSEALED.to_owned()),
+            Ok(NightState::Failed(error)) => self.backup = Backup::Unsealed(format!("STATUS_ERROR, {error}"), None),
+            Ok(NightState::Unsealed) => {
+                self.backup = Backup::Unsealed(unsealed::UNSEALED.to_owned(), Some(unsealed::hint(night)));
+            }
+            Ok(NightState::Misnamed(object)) => {
+                let state = unsealed::misnamed(&container, &object);
+                self.backup = Backup::Unsealed(state, Some(unsealed::hint_of_misnamed(night)));
+            }
+            Ok(NightState::Deleted(deletion)) => self.backup = Backup::Unsealed(wait::deleted(&deletion), None),
             Ok(NightState::Absent) => self.backup = Backup::Absent,
             Err(error) => self.unreadable(error)?,
         }

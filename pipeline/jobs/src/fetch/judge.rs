@@ -38,7 +38,10 @@ pub(super) fn judge(
         let container = &night.container;
         match &night.backup {
             Backup::Fine => {}
-            Backup::Unsealed(state) => outcome.failures.push(format!("there is no backup in {container}: {state}")),
+            Backup::Unsealed(state, hint) => {
+                let hint = hint.as_ref().map(|hint| format!(" ({hint})")).unwrap_or_default();
+                outcome.failures.push(format!("there is no backup in {container}: {state}{hint}"));
+            }
             Backup::Absent if is_single && wanted.shards == Wish::Yes => {
                 outcome.failures.push(format!("there is no backup in {container}, only dumps"));
             }
@@ -68,12 +71,12 @@ pub(super) fn judge(
 fn nothing(contents: &[Contents], config: &Config, dates: Option<Dates>, store: &dyn Store) -> Error {
     let wanted = &config.wanted;
     let unsealed = contents.iter().find_map(|night| match &night.backup {
-        Backup::Unsealed(state) => Some((&night.container, state)),
+        Backup::Unsealed(state, hint) => Some((&night.container, state, hint)),
         _ => None,
     });
-    if let Some((container, state)) = unsealed {
-        return Error::new(Kind::Missing, format!("there is no backup in {container}: {state}"))
-            .hint("nightshard-list tells which nights are ready");
+    if let Some((container, state, hint)) = unsealed {
+        let hint = hint.as_deref().unwrap_or("nightshard-list tells which nights are ready");
+        return Error::new(Kind::Missing, format!("there is no backup in {container}: {state}")).hint(hint);
     }
     let what = match (wanted.shards, wanted.dumps) {
         (_, Wish::No) => "backup".to_owned(),

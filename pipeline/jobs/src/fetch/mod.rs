@@ -23,7 +23,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
-use archive::{Calendar, Date, Dates};
+use archive::{Calendar, Date, Dates, Night};
 use chrono::{DateTime, Utc};
 use futures_util::StreamExt;
 use regex::Regex;
@@ -245,18 +245,17 @@ async fn nights(
     store: &dyn Store,
     dates: Option<Dates>,
     now: DateTime<Utc>,
-) -> Result<Vec<String>, Error> {
+) -> Result<Vec<Night>, Error> {
     let matching = config.matching.as_ref();
     if let (Some(Dates::One(date)), None) = (dates, matching) {
-        let night = config.calendar.night(date, now)?;
-        return Ok(vec![night.container]);
+        return Ok(vec![config.calendar.night(date, now)?]);
     }
     let nights = choice::nights(store, &config.calendar, dates, matching, now).await?;
-    Ok(nights.into_iter().rev().map(|(_, container)| container).collect())
+    Ok(nights.into_iter().rev().filter_map(|(_, container)| config.calendar.pattern.night_of(&container)).collect())
 }
 
-async fn look(config: &Config, store: &Arc<dyn Store>, nights: Vec<String>) -> Result<Vec<Contents>, Error> {
-    let looks = nights.into_iter().map(|night| contents::look(store.as_ref(), night, &config.wanted, config.parallel));
+async fn look(config: &Config, store: &Arc<dyn Store>, nights: Vec<Night>) -> Result<Vec<Contents>, Error> {
+    let looks = nights.iter().map(|night| contents::look(store.as_ref(), night, &config.wanted, config.parallel));
     let looks: Vec<_> = looks.collect();
     let mut looks = futures_util::stream::iter(looks).buffered(config.parallel.max(1));
     let mut contents = Vec::new();

@@ -112,11 +112,11 @@ pub(crate) async fn read(
     let is_all = dates.is_none() && matching.is_none() && calendar.pattern.label().is_none();
     let containers: Vec<String> = wanted.iter().map(|(_, container)| container.clone()).collect();
     // Each in a task of its own: what takes the time is to understand the seals.
-    let reads = wanted.into_iter().map(|(day, container)| {
-        let (store, name, cache) = (Arc::clone(store), container.clone(), cache.clone());
+    let reads = wanted.iter().filter_map(|(_, container)| calendar.pattern.night_of(container)).map(|night| {
+        let (store, name, cache) = (Arc::clone(store), night.container.clone(), cache.clone());
         let task = async move {
-            let kept = cache.map_or_else(Kept::nothing, |cache| Kept::of(cache, &container));
-            night::read(store.as_ref(), kept, day, container, detailed).await
+            let kept = cache.map_or_else(Kept::nothing, |cache| Kept::of(cache, &night.container));
+            night::read(store.as_ref(), kept, night, detailed).await
         };
         async move { (name, joined(tokio::spawn(task).await)) }
     });

@@ -14,7 +14,7 @@ use store::{ObjectEntry, Store, StoreExt};
 use super::Pin;
 use super::cache::Kept;
 use super::shares::Share;
-use crate::{Error, wait};
+use crate::{Error, unsealed, wait};
 
 /// A night and how it stands.
 #[derive(Debug, Clone, Serialize)]
@@ -46,10 +46,12 @@ pub struct Night {
     pub(crate) is_sharing: bool,
     /// Field values in it; null where nobody looked into the shards.
     pub points: Option<u64>,
-    /// When its backup began.
+    /// When its backup began; null where nobody knows, since others have made it.
     pub started: Option<DateTime<Utc>>,
-    /// When it was sealed.
+    /// When it was sealed; of one that was adopted when it was stored.
     pub sealed: Option<DateTime<Utc>>,
+    /// When it was adopted, after others had stored it.
+    pub adopted: Option<DateTime<Utc>>,
     /// When it was verified last, and what came of it.
     pub verified: Option<Verified>,
     /// Where it was restored.
@@ -77,7 +79,7 @@ pub enum State {
     /// Its backup failed, or its seal cannot be read.
     #[serde(rename = "STATUS_ERROR")]
     Error,
-    /// There are shards without a seal: none of ours, or the seal was lost.
+    /// There are shards without a seal: others have stored them and nobody has adopted them, or the seal was lost.
     #[serde(rename = "STATUS_UNSEALED")]
     Unsealed,
     /// It was deleted on purpose, and what was in it is on its way out.
@@ -197,10 +199,11 @@ pub struct Dump {
 pub(super) async fn read(
     store: &dyn Store,
     kept: Kept,
-    day: NaiveDate,
-    container: String,
+    night: archive::Night,
     detailed: bool,
 ) -> Result<Option<(Night, Result<Option<Share>, String>)>, Error> {
+    let command = unsealed::command(&night);
+    let archive::Night { day, container, .. } = night;
     let records = match listed(store, &container).await {
         // It was removed meanwhile.
         Err(store::Error::NotFound { .. }) => return Ok(None),
@@ -225,7 +228,18 @@ pub(super) async fn read(
             let state = if deletion.finished.is_some() { State::Deleted } else { State::Deleting };
             (None, state, Some(wait::deleted(&deletion)))
         }
-        Ok(NightState::Unsealed) => (None, State::Unsealed, Some(wait::UNSEALED.to_owned())),
+        Ok(NightState::Unsealed) => {
+            // Records of ours lie beside a seal of ours only.
+            let why = match records.is_empty() {
+                true => format!("not adopted: {command} gives it a seal"),
+                false => format!("its seal was lost: {command} gives it a new one"),
+            };
+            (None, State::Unsealed, Some(why))
+        }
+        Ok(NightState::Misnamed(object)) => {
+            let what = unsealed::misnamed(&container, &object);
+            (None, State::Unsealed, Some(format!("not adopted: {what}: {command} says how they get their names")))
+        }
         Ok(NightState::Absent) => (None, State::DumpsOnly, Some("there is no backup, only dumps".to_owned())),
         Err(archive::Error::Store(error)) => return Err(error.into()),
         Err(error) => {
@@ -288,8 +302,9 @@ pub(super) async fn read(
         freed_bytes: None,
         is_sharing: share.as_ref().is_some_and(Share::is_sharing),
         points: manifest.as_ref().filter(|manifest| manifest.verified.is_some()).map(points),
-        started: manifest.as_ref().map(|manifest| manifest.started),
+        started: manifest.as_ref().filter(|manifest| manifest.adopted.is_none()).map(|manifest| manifest.started),
         sealed: manifest.as_ref().map(|manifest| manifest.sealed),
+        adopted: manifest.as_ref().and_then(|manifest| Some(manifest.adopted.as_ref()?.at)),
         verified,
         restored,
         pin,

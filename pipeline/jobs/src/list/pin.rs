@@ -16,7 +16,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 use serde::Serialize;
 use store::{Store, StoreExt};
 
-use crate::{Error, Interrupt, Kind, Place, wait};
+use crate::{Error, Interrupt, Kind, Place, unsealed, wait};
 
 /// The night that is pinned, or is not to be any more.
 #[derive(Debug, Clone)]
@@ -107,8 +107,9 @@ pub async fn unpin(pinning: Pinning, now: DateTime<Utc>, store: Arc<dyn Store>) 
 }
 
 async fn set(pinning: &Pinning, reason: &Reason, now: DateTime<Utc>, store: &dyn Store) -> Result<Pinned, Error> {
-    let Night { container, day, .. } = pinning.calendar.night(pinning.date, now)?;
-    sealed(store, &container).await?;
+    let night = pinning.calendar.night(pinning.date, now)?;
+    sealed(store, &night).await?;
+    let Night { container, day, .. } = night;
     let (was_pinned, before) = match standing(store, &container).await {
         Ok(before) => (before.is_some(), before),
         // What nobody can read is replaced; what a newer version has written says more than we could.
@@ -134,7 +135,9 @@ async fn set(pinning: &Pinning, reason: &Reason, now: DateTime<Utc>, store: &dyn
 }
 
 /// Whether there is something to keep.
-async fn sealed(store: &dyn Store, container: &str) -> Result<(), Error> {
+async fn sealed(store: &dyn Store, night: &Night) -> Result<(), Error> {
+    let container = &night.container;
+    let mut hint = "only a night that is ready can be pinned; nightshard-list shows which are".to_owned();
     let why = match night_state_with::<BackupOutline>(store, container).await? {
         NightState::Ready(_) => return Ok(()),
         NightState::BackingUp(marker) => {
@@ -142,11 +145,17 @@ async fn sealed(store: &dyn Store, container: &str) -> Result<(), Error> {
         }
         NightState::Failed(error) => error,
         NightState::Deleted(deletion) => wait::deleted(&deletion),
-        NightState::Unsealed => wait::UNSEALED.to_owned(),
+        NightState::Unsealed => {
+            hint = unsealed::hint(night);
+            unsealed::UNSEALED.to_owned()
+        }
+        NightState::Misnamed(object) => {
+            hint = unsealed::hint_of_misnamed(night);
+            unsealed::misnamed(container, &object)
+        }
         NightState::Absent => "nothing is there".to_owned(),
     };
-    Err(Error::new(Kind::Missing, format!("there is no backup in {container}: {why}"))
-        .hint("only a night that is ready can be pinned; nightshard-list shows which are"))
+    Err(Error::new(Kind::Missing, format!("there is no backup in {container}: {why}")).hint(hint))
 }
 
 async fn take_away(pinning: &Pinning, now: DateTime<Utc>, store: &dyn Store) -> Result<Pinned, Error> {

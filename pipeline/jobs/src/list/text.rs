@@ -51,7 +51,10 @@ pub(super) fn night(night: &Night) -> String {
     }
     text.push('\n');
     if let Some(sealed) = night.sealed {
-        text.push_str(&format!("sealed     {}\n", time(sealed)));
+        match night.adopted {
+            None => text.push_str(&format!("sealed     {}\n", time(sealed))),
+            Some(adopted) => text.push_str(&format!("stored     {}, adopted {}\n", time(sealed), time(adopted))),
+        }
         text.push_str(&format!("databases  {}\n", night.databases.join(", ")));
         text.push_str(&format!("holds      {} shards, {} bytes ({})", night.shards, night.bytes, size(night.bytes)));
         text.push_str(

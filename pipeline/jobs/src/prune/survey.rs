@@ -14,7 +14,7 @@ use store::{ObjectEntry, Store, StoreExt};
 
 use super::Config;
 use super::plan::Untouched;
-use crate::{Error, wait};
+use crate::{Error, unsealed};
 
 /// How far a clock may go wrong before a night counts as one that was taken in the future.
 const TOLERANCE: TimeDelta = TimeDelta::hours(24);
@@ -146,7 +146,10 @@ async fn night(
             return Ok(other(false, Some(why)));
         }
         Ok(NightState::Failed(error)) => return Ok(other(false, Some(format!("its backup failed: {error}")))),
-        Ok(NightState::Unsealed) => return Ok(other(false, Some(wait::UNSEALED.to_owned()))),
+        Ok(NightState::Misnamed(object)) => {
+            return Ok(other(false, Some(unsealed::misnamed(container, &object))));
+        }
+        Ok(NightState::Unsealed) => return Ok(other(false, Some(unsealed::UNSEALED.to_owned()))),
         Err(archive::Error::Store(error)) => return Err(error.into()),
         // What it names is not known, so the collection will not go on either, and says so.
         Err(error) => return Ok(other(false, Some(error.to_string()))),
@@ -164,15 +167,15 @@ async fn night(
         restored.extend(beside.one::<RestoreRecord>(&record.name).await?.unwrap_or_default());
     }
     let naming = sealed.document;
-    if naming.started > now + TOLERANCE {
-        holds.push(format!("it was taken at {}, which is still to come: a clock is wrong", naming.started));
+    if naming.taken() > now + TOLERANCE {
+        holds.push(format!("it was taken at {}, which is still to come: a clock is wrong", naming.taken()));
     }
     let health = Health::of(&sealed.sha256, &naming.databases, verified.as_ref(), &restored);
     let candidate = Candidate {
         container: container.to_owned(),
         day,
         hour: config.calendar.pattern.hour_of(container),
-        taken: naming.started,
+        taken: naming.taken(),
         label: config.calendar.pattern.label_of(container).map(str::to_owned),
         source: naming.source.cluster_id.clone(),
         databases: naming.databases.clone(),

@@ -191,6 +191,7 @@ pub(super) mod samples {
             points: is_ready.then_some(90),
             started: is_ready.then(|| at(day, "21:55:00")),
             sealed: is_ready.then(|| at(day, "22:00:00")),
+            adopted: None,
             verified: None,
             restored: Vec::new(),
             pin: None,

@@ -151,6 +151,16 @@ impl Target {
     fn admit_twin(&self, source: &Source, first_restore: bool) -> Result<u64, Error> {
         let Source { cluster_id: id, host, data_directory, .. } = source;
         let own_directory = self.paths.data.display().to_string();
+        if host.is_empty() && data_directory.is_empty() {
+            let message = format!(
+                "the target has the cluster id of the backup's source, {id}, and nothing tells whether it is that server: the night \
+                 was adopted"
+            );
+            return Err(Error::new(Kind::Usage, message).hint(
+                "--target must name the intermediary, production is never restored onto; if this is one to which `influxd restore` \
+                 once gave that id, it gets its own from a night of nightshard-backup, restored once with --first-restore",
+            ));
+        }
         // What a source does not tell cannot make a twin of it.
         let same_host = host.is_empty() || *host == self.host;
         let same_directory = [&String::new(), &self.data_directory, &own_directory].contains(&data_directory);

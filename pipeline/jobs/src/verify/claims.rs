@@ -14,7 +14,7 @@ use tsm::tar::BLOCK;
 
 use super::ground::Ground;
 use super::{Extent, Run};
-use crate::Error;
+use crate::{Error, recorded};
 
 /// What to do where a manifest is wrong.
 pub(super) const WRONG: &str =
@@ -146,7 +146,7 @@ fn unlike(data: &Data, manifest: &BackupManifest) -> Vec<String> {
         let Some(range) = live.get(&(database.as_str(), retention_policy.as_str(), *shard_id)) else {
             return Some(format!("it names {what}, which the metastore does not have"));
         };
-        let known = (range.start.map(DateTime::from_timestamp_nanos), DateTime::from_timestamp_nanos(range.end));
+        let known = recorded::instants(*range);
         let claimed = (*starts, *ends);
         (known != claimed).then(|| format!("its {what} is {}, and the metastore's {}", span(claimed), span(known)))
     };

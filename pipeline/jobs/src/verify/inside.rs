@@ -48,10 +48,7 @@ pub(super) fn check_blocking(
 ) -> Result<Vec<String>, Error> {
     let unreadable = |error: &io::Error| Error::io(format!("read {}", path.display()), error);
     let tar = File::open(path).map_err(|error| unreadable(&error))?;
-    let extent = match extent {
-        Extent::Decode => check::Extent::Decode,
-        Extent::Quick | Extent::Digests | Extent::Deep => check::Extent::Checksums,
-    };
+    let extent = extent.of_blocks();
     let mut faults = Vec::new();
     for file in files {
         let section = Section::new(Watched { file: &tar, interrupt }, file.offset, file.bytes);

@@ -19,6 +19,7 @@ mod outcome;
 mod pool;
 mod reading;
 mod record;
+mod unsealed;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -28,12 +29,14 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 use store::Store;
 use tokio::sync::OnceCell;
+use tsm::check;
 
 use crate::{Error, Interrupt, Kind, Place, Progress, Spool, clocks};
 pub use folder::folder;
 pub(crate) use outcome::told;
 pub use outcome::{Outcome, PoolObject, Verified};
 use pool::Pools;
+pub use unsealed::{Adopting, adopt};
 
 /// What is to be verified, and how.
 #[derive(Debug, Clone)]
@@ -91,21 +94,28 @@ impl Extent {
             Extent::Decode => "decode",
         }
     }
+
+    /// How closely blocks are looked at, where they are.
+    fn of_blocks(self) -> check::Extent {
+        match self {
+            Extent::Decode => check::Extent::Decode,
+            Extent::Quick | Extent::Digests | Extent::Deep => check::Extent::Checksums,
+        }
+    }
 }
 
 /// One night that is to be verified.
 enum Target {
     /// One of which there must be a backup.
     Backup(Night),
-    /// A container, with whatever is sealed in it.
-    Any(String),
+    /// One with whatever is sealed in it.
+    Any(Night),
 }
 
 impl Target {
     fn container(&self) -> &str {
         match self {
-            Target::Backup(night) => &night.container,
-            Target::Any(container) => container,
+            Target::Backup(night) | Target::Any(night) => &night.container,
         }
     }
 }
@@ -168,7 +178,8 @@ impl Run {
                 .collect::<Result<_, Error>>()?,
             Which::All => {
                 let all = nights(store, &calendar.pattern).await?;
-                all.into_iter().map(|(_, container)| Target::Any(container)).collect()
+                let named = all.iter().filter_map(|(_, container)| calendar.pattern.night_of(container));
+                named.map(Target::Any).collect()
             }
         };
         let single = matches!(self.config.nights, Which::Dates(Dates::One(_)));

@@ -1,7 +1,7 @@
 //! One night: its seals, every object that they name, and what to say of what was found.
 
 use archive::verification::Damage;
-use archive::{BackupManifest, Loaded, NightState, names, night_state};
+use archive::{BackupManifest, Loaded, Night, NightState, names, night_state};
 use futures_util::StreamExt;
 use store::ObjectInfo;
 
@@ -10,13 +10,18 @@ use super::expected::{Expected, Held};
 use super::ground::Ground;
 use super::object::{ABSENT, Fault, Verdict};
 use super::{Run, Target, Verified, claims};
-use crate::{Error, Event, Kind, wait};
+use crate::{Error, Event, Kind, unsealed, wait};
 
 /// How often a night is looked at that is replaced every time.
 const TRIES: u32 = 3;
 
 /// What to do where a seal cannot be read.
 const UNREADABLE: &str = "another night may be whole; nothing tells any more what this one must be";
+
+/// What is said of a night that is none.
+pub(super) fn no_backup(container: &str, why: &str) -> String {
+    format!("there is no backup in {container}: {why}")
+}
 
 /// The seal of a night, as it was before anything else was looked at.
 pub(super) struct Seal {
@@ -28,19 +33,21 @@ pub(super) struct Seal {
     fault: Option<String>,
     /// What is known of a night that seems to have lost it.
     lost: Option<String>,
+    /// The night whose shards lie there without one, where they are to be looked at all the same.
+    unsealed: Option<Night>,
 }
 
 impl Seal {
     /// None: there are dumps, and nobody says that there is a backup.
     pub(super) fn of_dumps_alone() -> Seal {
-        Seal { info: None, manifest: None, fault: None, lost: None }
+        Seal { info: None, manifest: None, fault: None, lost: None, unsealed: None }
     }
 
     /// As it was read, or why it could not be.
     pub(super) fn new(info: ObjectInfo, read: Result<Loaded<BackupManifest>, Error>) -> Seal {
         match read {
-            Ok(manifest) => Seal { info: Some(info), manifest: Some(manifest), fault: None, lost: None },
-            Err(error) => Seal { info: Some(info), manifest: None, fault: Some(error.to_string()), lost: None },
+            Ok(manifest) => Seal { info: Some(info), manifest: Some(manifest), ..Seal::of_dumps_alone() },
+            Err(error) => Seal { info: Some(info), fault: Some(error.to_string()), ..Seal::of_dumps_alone() },
         }
     }
 }
@@ -62,9 +69,9 @@ impl Run {
         for _ in 0..TRIES {
             let info = ground.find(&names::backup_manifest(container)).await?;
             let seal = match self.manifest(target).await {
-                Ok((manifest, lost)) => Seal { info, manifest, fault: None, lost },
+                Ok(found) => Seal { info, ..found },
                 Err(error) if error.kind() == Kind::Damage => {
-                    Seal { info, manifest: None, fault: Some(error.to_string()), lost: None }
+                    Seal { info, fault: Some(error.to_string()), ..Seal::of_dumps_alone() }
                 }
                 Err(error) => return Err(error),
             };
@@ -85,33 +92,51 @@ impl Run {
         Err(Error::new(Kind::Failed, message).hint("run the same command again once its backup has ended"))
     }
 
-    /// The seal, if there is one; if not, what is known of a night that seems to have lost it.
-    async fn manifest(&self, target: &Target) -> Result<(Option<Loaded<BackupManifest>>, Option<String>), Error> {
-        let (store, progress) = (self.store.as_ref(), self.progress.as_ref());
-        let container = match target {
-            Target::Backup(night) => {
-                let time_zone = self.config.calendar.time_zone;
-                let found = wait::for_backup(store, night, time_zone, None, progress).await;
-                return found.map(|loaded| (Some(loaded), None)).map_err(|error| match error.kind() {
-                    Kind::Missing => error.hint("is the date right? --all verifies whatever nights there are"),
-                    _ => error,
-                });
-            }
-            Target::Any(container) => container,
+    /// The seal, if there is one; if not, what is known of the night.
+    async fn manifest(&self, target: &Target) -> Result<Seal, Error> {
+        let found = Seal::of_dumps_alone();
+        let night = match target {
+            Target::Backup(night) => night,
+            Target::Any(night) => return self.any(night).await,
         };
-        let (why, lost) = match night_state(store, container).await? {
-            NightState::Ready(loaded) => return Ok((Some(*loaded), None)),
-            NightState::Failed(error) => (error, false),
-            // Shards from elsewhere have no records of ours beside them.
+        let (store, time_zone) = (self.store.as_ref(), self.config.calendar.time_zone);
+        let error = match wait::for_backup(store, night, time_zone, None, self.progress.as_ref()).await {
+            Ok(loaded) => return Ok(Seal { manifest: Some(loaded), ..found }),
+            Err(error) if error.kind() == Kind::Missing => error,
+            Err(error) => return Err(error),
+        };
+        match night_state(store, &night.container).await? {
             NightState::Unsealed => {
-                let records = store.list(container, &names::manifests_prefix(container), None).await?;
-                (wait::UNSEALED.to_owned(), !records.is_empty())
+                let lost = self.lost(&night.container).await?;
+                Ok(Seal { lost, unsealed: Some(night.clone()), ..found })
             }
-            NightState::BackingUp(_) | NightState::Deleted(_) | NightState::Absent => return Ok((None, None)),
+            NightState::Misnamed(_) => Err(error),
+            _ => Err(error.hint("is the date right? --all verifies whatever nights there are")),
+        }
+    }
+
+    /// The same of a night that need not be sealed.
+    async fn any(&self, night: &Night) -> Result<Seal, Error> {
+        let (found, container) = (Seal::of_dumps_alone(), night.container.as_str());
+        let (why, lost) = match night_state(self.store.as_ref(), container).await? {
+            NightState::Ready(loaded) => return Ok(Seal { manifest: Some(*loaded), ..found }),
+            NightState::Failed(error) => (error, None),
+            NightState::Unsealed => {
+                (format!("{}: {}", unsealed::UNSEALED, unsealed::hint(night)), self.lost(container).await?)
+            }
+            NightState::Misnamed(object) => {
+                (format!("{}: {}", unsealed::misnamed(container, &object), unsealed::hint_of_misnamed(night)), None)
+            }
+            NightState::BackingUp(_) | NightState::Deleted(_) | NightState::Absent => return Ok(found),
         };
-        let why = format!("there is no backup in {container}: {why}");
-        progress.report(Event::Warning(&why));
-        Ok((None, lost.then_some(why)))
+        self.progress.report(Event::Warning(&no_backup(container, &why)));
+        Ok(Seal { lost, ..found })
+    }
+
+    /// What is known of a night that seems to have lost its seal: shards from elsewhere have no records of ours beside them.
+    pub(super) async fn lost(&self, container: &str) -> Result<Option<String>, Error> {
+        let records = self.store.list(container, &names::manifests_prefix(container), None).await?;
+        Ok((!records.is_empty()).then(|| no_backup(container, unsealed::UNSEALED)))
     }
 
     /// Looks at everything that the seals of a night name.
@@ -121,22 +146,20 @@ impl Run {
         progress.report(Event::Step(&format!("looking at {night}")));
         let all = self.expected(ground, manifest.map(|loaded| &loaded.document)).await?;
         let is_empty = all.objects.is_empty() && all.damages.is_empty() && all.unchecked.is_empty();
-        let is_none = manifest.is_none() && seal.fault.is_none() && seal.lost.is_none();
+        let is_none = manifest.is_none() && seal.fault.is_none() && seal.lost.is_none() && seal.unsealed.is_none();
         if is_none && is_empty {
             return Ok(Looked::Nothing);
         }
         let mut verified = Verified {
-            night: ground.shown(),
             manifest_sha256: manifest.map(|loaded| loaded.sha256.clone()),
-            objects: 0,
-            bytes: 0,
-            damages: Vec::new(),
             unchecked: all.unchecked,
             notes: all.notes,
-            recorded: false,
+            ..Verified::of(ground.shown())
         };
         verified.unchecked.extend(seal.lost.clone());
-        if is_none {
+        if let Some(night) = &seal.unsealed {
+            self.unsealed(ground, night, &mut verified).await?;
+        } else if is_none {
             verified.notes.push("there is no backup, only dumps".to_owned());
         }
         let unreadable = seal.fault.iter().map(|fault| (names::backup_manifest(night), fault.clone()));
@@ -245,6 +268,8 @@ impl Run {
         match self.is_replaced(ground, seal).await {
             // What was looked at is not what lies there now, and a record would stand beside another seal.
             Ok(true) => return Ok(Looked::Replaced),
+            // A record would say that there had been a seal beside it.
+            Ok(false) if seal.unsealed.is_some() => {}
             Ok(false) => self.record(ground, &mut verified, started).await,
             Err(error) => {
                 let line = format!("whether {night} was replaced meanwhile could not be looked at: {error}");

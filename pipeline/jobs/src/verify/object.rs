@@ -18,7 +18,7 @@ use crate::{Error, Event};
 
 /// How often a damaged object is read again with the store looking as well: Swift takes a damaged copy for one away once
 /// it has handed it out to its end, so that the read after that gets another one.
-const LOOKS: u32 = 2;
+pub(super) const LOOKS: u32 = 2;
 
 /// How often a dump is looked at that is replaced every time.
 const TRIES: u32 = 3;
@@ -45,7 +45,7 @@ pub(super) struct Fault {
     /// Whether its bytes are not what they were, or not all of them.
     pub(super) is_in_bytes: bool,
     /// Whether reading it again may help.
-    may_pass: bool,
+    pub(super) may_pass: bool,
 }
 
 impl Fault {
@@ -54,12 +54,12 @@ impl Fault {
     }
 
     /// Of one that is not there, however often it is asked for.
-    fn absent(what: impl Into<String>) -> Fault {
+    pub(super) fn absent(what: impl Into<String>) -> Fault {
         Fault { what: what.into(), is_in_bytes: true, may_pass: false }
     }
 
     /// Of bytes that are what they were when they were stored.
-    fn within(what: impl Into<String>) -> Fault {
+    pub(super) fn within(what: impl Into<String>) -> Fault {
         Fault { what: what.into(), is_in_bytes: false, may_pass: false }
     }
 }
@@ -147,7 +147,7 @@ impl Run {
         };
         let download = match opened {
             Ok(download) => download,
-            Err(error) => return self.broken(ground, expected, error).await,
+            Err(error) => return Ok(Err(self.broken(ground, &expected.name, error).await?)),
         };
         if !expected.prints.iter().any(|print| print.bytes == download.bytes) {
             return Ok(Err(Fault::of_bytes(length(download.bytes, &expected.prints))));
@@ -166,10 +166,11 @@ impl Run {
         };
         let seen = match self.receive(download, files, shelf.clone()).await {
             Ok(seen) => seen,
-            Err(reading::Error::Store(error)) => return self.broken(ground, expected, error).await,
+            Err(reading::Error::Store(error)) => return Ok(Err(self.broken(ground, &expected.name, error).await?)),
             Err(reading::Error::Here(error)) => return Err(error),
         };
-        if !expected.prints.iter().any(|print| print.sha256 == seen.sha256) {
+        let sha256 = seen.sha256();
+        if !expected.prints.iter().any(|print| print.sha256 == sha256) {
             let mut what = "its SHA-256 is not that of the manifest".to_owned();
             if let Some(shard) = expected.shard() {
                 what.push_str(&differing(&seen, shard));
@@ -196,7 +197,7 @@ impl Run {
         shelf: Option<Arc<Shelf>>,
     ) -> Result<Seen, reading::Error> {
         let keep = shelf.map(|shelf| (shelf.file(TAR), shelf));
-        reading::read(download, Wanted { files, keep }, self.config.interrupt.clone()).await
+        reading::read(download, Wanted { files, keep, with_md5: false }, self.config.interrupt.clone()).await
     }
 
     /// The file in which the object lies, where it lies in one.
@@ -205,20 +206,19 @@ impl Run {
     }
 
     /// What it means that the store does not hand an object out. Where it has segments, one of them may be missing.
-    async fn broken(
-        &self,
-        ground: &Ground,
-        expected: &Expected<'_>,
-        error: store::Error,
-    ) -> Result<Result<(), Fault>, Error> {
-        let name = ground.name(&expected.name);
+    ///
+    /// # Errors
+    ///
+    /// When it is not the object's fault.
+    pub(super) async fn broken(&self, ground: &Ground, object: &str, error: store::Error) -> Result<Fault, Error> {
+        let name = ground.name(object);
         let error = match fault_of(error, &ground.container, name) {
-            Ok(fault) => return Ok(Err(fault)),
+            Ok(fault) => return Ok(fault),
             Err(error) => error,
         };
         match ground.store.head_with_segments(&ground.container, name).await {
             Ok(_) => Err(error),
-            Err(found) => fault_of(found, &ground.container, name).map_or(Err(error), |fault| Ok(Err(fault))),
+            Err(found) => fault_of(found, &ground.container, name).map_err(|_| error),
         }
     }
 
@@ -259,7 +259,7 @@ impl Run {
 pub(super) const ABSENT: &str = "it does not exist";
 
 /// The name of a tar in the spool.
-const TAR: &str = "shard.tar";
+pub(super) const TAR: &str = "shard.tar";
 
 /// The folder in which the files of a shard lie in its tar.
 fn folder(shard: &ShardRecord) -> String {

@@ -66,6 +66,8 @@ pub struct Verified {
     pub notes: Vec<String>,
     /// Whether it was written down beside the seal that it was verified.
     pub recorded: bool,
+    /// Whether it was given its seal now, after others had stored it.
+    pub adopted: bool,
 }
 
 /// An object that nights share, and that is not as it should be.
@@ -172,11 +174,27 @@ impl Outcome {
 }
 
 impl Verified {
+    /// A night of which nothing is known yet.
+    pub(super) fn of(night: String) -> Verified {
+        Verified {
+            night,
+            manifest_sha256: None,
+            objects: 0,
+            bytes: 0,
+            damages: Vec::new(),
+            unchecked: Vec::new(),
+            notes: Vec::new(),
+            recorded: false,
+            adopted: false,
+        }
+    }
+
     fn summary(&self, slice: Option<Slice>) -> String {
         let Verified { night, objects, bytes, damages, unchecked, .. } = self;
         let end = match (damages.len(), unchecked.len()) {
             (0, 0) if *objects == 0 && slice.is_some() => "nothing of it was due".to_owned(),
             (0, 0) if *objects == 0 => "nothing was looked at".to_owned(),
+            (0, 0) if self.adopted => "whole, and sealed now".to_owned(),
             (0, 0) => "whole".to_owned(),
             (damaged, 0) => format!("{damaged} damaged"),
             (0, unchecked) => format!("{unchecked} could not be looked at"),

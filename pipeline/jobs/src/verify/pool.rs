@@ -205,13 +205,13 @@ impl Run {
                 0 => self.store.get_unchecked(container, part.name).await,
                 _ => self.store.get(container, part.name, None).await,
             };
-            let wanted = Wanted { files: None, keep: None };
+            let wanted = Wanted { files: None, keep: None, with_md5: false };
             let read = match opened {
                 Ok(download) => reading::read(download, wanted, self.config.interrupt.clone()).await,
                 Err(error) => Err(reading::Error::Store(error)),
             };
             match read {
-                Ok(seen) => is_whole = seen.sha256 == sha256,
+                Ok(seen) => is_whole = seen.sha256() == sha256,
                 // It was taken out of service after the reading before, and there is no other copy.
                 Err(reading::Error::Store(store::Error::NotFound { .. })) => return Ok(Some(ABSENT.to_owned())),
                 Err(reading::Error::Store(store::Error::Mismatch { .. } | store::Error::Changed { .. })) => {}

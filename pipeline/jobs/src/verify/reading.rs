@@ -7,13 +7,12 @@ use std::sync::Arc;
 
 use archive::manifest::ShardFile;
 use bytes::Bytes;
-use sha2::{Digest, Sha256};
-use store::Download;
+use store::{Digester, Digests, Download};
 use tokio::sync::mpsc;
 use tsm::tar::Walker;
 
 use crate::blocking::blocking;
-use crate::inventory::Inventory;
+use crate::inventory::{Inventory, Written};
 use crate::spool::{Shelf, Stored};
 use crate::{Interrupt, batches};
 
@@ -24,14 +23,25 @@ pub(super) struct Wanted {
     pub(super) files: Option<Inventory>,
     /// They are written into this file.
     pub(super) keep: Option<(PathBuf, Arc<Shelf>)>,
+    /// Nothing tells their SHA-256, so the MD5 is made too, which the store may tell.
+    pub(super) with_md5: bool,
 }
 
 /// What was seen.
 #[derive(Debug)]
 pub(super) struct Seen {
-    pub(super) sha256: String,
+    pub(super) digests: Digests,
     /// The files of the tar, or why it is none that is whole.
     pub(super) files: Option<Result<Vec<ShardFile>, String>>,
+    /// When these were written, as far as the tar tells.
+    pub(super) written: Vec<Written>,
+}
+
+impl Seen {
+    /// SHA-256 in hex.
+    pub(super) fn sha256(&self) -> String {
+        hex::encode(self.digests.sha256)
+    }
 }
 
 /// Why an object was not read to its end.
@@ -55,7 +65,7 @@ pub(super) async fn read(download: Download, wanted: Wanted, interrupt: Interrup
 }
 
 fn take(mut batches: mpsc::Receiver<Vec<Bytes>>, wanted: Wanted, interrupt: &Interrupt) -> Result<Seen, crate::Error> {
-    let mut sha256 = Sha256::new();
+    let mut digester = if wanted.with_md5 { Digester::new(None) } else { Digester::without_md5() };
     let mut tar = wanted.files.map(|inventory| Ok((Walker::new(), inventory)));
     let failed = |error: &std::io::Error| crate::Error::io("write into the spool", error);
     let mut kept = match &wanted.keep {
@@ -67,7 +77,7 @@ fn take(mut batches: mpsc::Receiver<Vec<Bytes>>, wanted: Wanted, interrupt: &Int
     };
     while let Some(batch) = batches.blocking_recv() {
         for piece in batch {
-            sha256.update(&piece);
+            digester.update(&piece);
             if let Some(Ok((walker, inventory))) = &mut tar
                 && let Err(fault) = walker.feed(&piece, |event| inventory.take(&event))
             {
@@ -78,10 +88,12 @@ fn take(mut batches: mpsc::Receiver<Vec<Bytes>>, wanted: Wanted, interrupt: &Int
             }
         }
     }
+    let mut written = Vec::new();
     let files = tar.map(|walked| {
         let (walker, inventory) = walked?;
         walker.finish().map_err(|fault| fault.to_string())?;
+        written.extend_from_slice(inventory.written());
         inventory.finish()
     });
-    Ok(Seen { sha256: hex::encode(sha256.finalize()), files })
+    Ok(Seen { digests: digester.finish(), files, written })
 }

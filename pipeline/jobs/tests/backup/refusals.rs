@@ -52,7 +52,8 @@ async fn containers_with_anything_in_them_are_refused() {
     bench.store.put_bytes(NIGHT, &names::metastore(NIGHT), "x".into()).await.unwrap();
     let refused = bench.run(influx(&influxd)).await.unwrap_err();
     assert!(refused.to_string().contains("unfinished run"), "{refused}");
-    assert!(refused.hint_text().unwrap().contains("swift delete"), "{refused:?}");
+    let hint = refused.hint_text().unwrap();
+    assert!(hint.contains("--adopt 2016-06-11") && hint.contains("swift delete"), "{hint}");
 }
 
 #[tokio::test]

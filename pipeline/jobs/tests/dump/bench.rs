@@ -348,6 +348,7 @@ fn manifest(night: &str, time_zone: Tz, databases: &[&str]) -> BackupManifest {
         measurements: Vec::new(),
         statistics_sha256: None,
         warnings: Vec::new(),
+        adopted: None,
     }
 }
 

@@ -80,6 +80,7 @@ fn manifest(night: &str) -> BackupManifest {
         measurements: Vec::new(),
         statistics_sha256: None,
         warnings: Vec::new(),
+        adopted: None,
     }
 }
 

@@ -7,19 +7,19 @@ use std::path::Path;
 
 /// The files, by name.
 #[derive(Debug, Default)]
-pub(super) struct Files {
+pub(in crate::verify) struct Files {
     /// `meta.NN`.
-    pub(super) metastores: BTreeSet<String>,
+    pub(in crate::verify) metastores: BTreeSet<String>,
     /// `<database>.<policy>.<shard>.NN`, with the shard's id.
-    pub(super) shards: BTreeMap<String, u64>,
+    pub(in crate::verify) shards: BTreeMap<String, u64>,
     /// `<time>.manifest`.
-    pub(super) manifests: BTreeSet<String>,
+    pub(in crate::verify) manifests: BTreeSet<String>,
     /// `<time>.meta` and `<time>.s<shard>.tar.gz`, with the time.
-    pub(super) parts: BTreeMap<String, String>,
+    pub(in crate::verify) parts: BTreeMap<String, String>,
     /// `<any of these>.pending`: a download that has not come to its end.
-    pub(super) pending: BTreeSet<String>,
+    pub(in crate::verify) pending: BTreeSet<String>,
     /// What is nothing of these.
-    pub(super) others: BTreeSet<String>,
+    pub(in crate::verify) others: BTreeSet<String>,
 }
 
 impl Files {
@@ -43,7 +43,8 @@ impl Files {
         !(metastores.is_empty() && shards.is_empty() && manifests.is_empty() && parts.is_empty() && pending.is_empty())
     }
 
-    fn add(&mut self, name: String) {
+    /// Adds one more.
+    pub(in crate::verify) fn add(&mut self, name: String) {
         let known = Files::of(name.strip_suffix(".pending").unwrap_or(&name));
         match known {
             Some(_) if name.ends_with(".pending") => drop(self.pending.insert(name)),

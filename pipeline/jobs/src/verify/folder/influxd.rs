@@ -17,20 +17,28 @@ use crate::verify::{Extent, Run, Verified};
 use crate::{Error, Event, Kind};
 
 /// How closely files without digests are looked at: nothing but a look inside tells anything of them.
-pub(super) fn inside(extent: Extent) -> Extent {
+pub(in crate::verify) fn inside(extent: Extent) -> Extent {
     extent.max(Extent::Deep)
 }
 
 /// What to do about a damaged file, unless something better is known.
-const AGAIN: &str = "back it up again while the source still has it";
+pub(in crate::verify) const AGAIN: &str = "back it up again while the source still has it";
+
+/// What a download is that did not come to its end.
+pub(in crate::verify) const PENDING: &str =
+    "it is the beginning of a file: influxd backup was ended while it downloaded it";
+
+/// What nobody can restore without further ado.
+pub(in crate::verify) const NO_METASTORE: &str =
+    "there is no metastore (meta.00), without which shards are restored by hand only";
 
 /// What came of a look at a file.
 #[derive(Debug, Default)]
-pub(super) struct Examined {
+pub(in crate::verify) struct Examined {
     /// What is wrong with it, and what to do.
-    damage: Option<(String, String)>,
-    metastore: Option<Data>,
-    shard: Option<Shard>,
+    pub(in crate::verify) damage: Option<(String, String)>,
+    pub(in crate::verify) metastore: Option<Data>,
+    pub(in crate::verify) shard: Option<Shard>,
 }
 
 impl Examined {
@@ -47,7 +55,7 @@ impl Examined {
         Examined { damage: Some((what.into(), AGAIN.to_owned())), ..Examined::default() }
     }
 
-    pub(super) fn hint(mut self, hint: String) -> Examined {
+    pub(in crate::verify) fn hint(mut self, hint: String) -> Examined {
         self.damage = self.damage.map(|(what, _)| (what, hint));
         self
     }
@@ -125,7 +133,10 @@ impl Run {
         let (interrupt, extent) = (self.config.interrupt.clone(), inside(self.config.extent));
         match piece {
             Piece::Metastore => blocking(move || legacy::metastore(&path)).await,
-            Piece::Shard(id) => blocking(move || legacy::shard(&path, id, extent, &interrupt)).await,
+            Piece::Shard(id) => {
+                let from = format!("tail -c +{{}} {}", path.display());
+                blocking(move || legacy::shard(&path, id, extent, &from, &interrupt)).await
+            }
             Piece::PackedMetastore(bytes) => blocking(move || portable::metastore(&path, bytes)).await,
             Piece::PackedShard(listed) => {
                 // How large one is that no list names is not known before it is unpacked: it gets all the room there is.
@@ -158,7 +169,7 @@ impl Arranged {
         all.pieces.extend(files.metastores.iter().map(|name| with_bytes(name, Piece::Metastore)));
         all.pieces.extend(files.shards.iter().map(|(name, id)| with_bytes(name, Piece::Shard(*id))));
         for name in &files.pending {
-            all.damage(name, "it is the beginning of a file: influxd backup was ended while it downloaded it");
+            all.damage(name, PENDING);
         }
         let (mut listed, mut unreadable): (BTreeMap<String, Piece>, BTreeSet<&str>) = Default::default();
         for name in &files.manifests {
@@ -201,8 +212,7 @@ impl Arranged {
             );
         }
         if files.metastores.is_empty() && !files.shards.is_empty() {
-            all.notes
-                .push("there is no metastore (meta.00), without which shards are restored by hand only".to_owned());
+            all.notes.push(NO_METASTORE.to_owned());
         }
         Ok(all)
     }
@@ -213,17 +223,7 @@ impl Arranged {
 
     fn into_parts(self) -> (BTreeMap<String, (Piece, u64)>, Verified) {
         let Arranged { pieces, damages, notes, night } = self;
-        let verified = Verified {
-            night,
-            manifest_sha256: None,
-            objects: 0,
-            bytes: 0,
-            damages,
-            unchecked: Vec::new(),
-            notes,
-            recorded: false,
-        };
-        (pieces, verified)
+        (pieces, Verified { damages, notes, ..Verified::of(night) })
     }
 }
 
@@ -238,5 +238,10 @@ fn absent(metastores: &[Data], shards: &BTreeSet<(String, u64)>) -> Option<Strin
         missing.extend(gone.map(|(id, policy)| format!("{}.{policy}.{id:05}", database.name)));
     }
     let missing: Vec<String> = missing.into_iter().collect();
-    (!missing.is_empty()).then(|| format!("the metastore knows shards that are not here: {}", told(&missing)))
+    lacking(&missing)
+}
+
+/// What is said of shards that are not there.
+pub(in crate::verify) fn lacking(missing: &[String]) -> Option<String> {
+    (!missing.is_empty()).then(|| format!("the metastore knows shards that are not here: {}", told(missing)))
 }

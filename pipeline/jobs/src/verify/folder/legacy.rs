@@ -14,7 +14,7 @@ use crate::verify::inside::{self, Inner};
 use crate::{Error, Interrupt};
 
 /// A metastore is no larger than this; servers with a hundred thousand shards have some megabytes.
-const LARGEST_METASTORE: u64 = 512 << 20;
+pub(in crate::verify) const LARGEST_METASTORE: u64 = 512 << 20;
 
 /// What a tar is read through, in bytes.
 pub(super) const BUFFER: usize = 256 << 10;
@@ -31,10 +31,10 @@ const NAME_FIELD: usize = 100;
 
 /// Which shard a tar is of.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Shard {
-    pub(super) database: String,
-    pub(super) policy: String,
-    pub(super) id: u64,
+pub(in crate::verify) struct Shard {
+    pub(in crate::verify) database: String,
+    pub(in crate::verify) policy: String,
+    pub(in crate::verify) id: u64,
 }
 
 /// Reads a whole file into memory.
@@ -47,7 +47,7 @@ pub(super) fn bytes(path: &Path) -> Result<Vec<u8>, Error> {
     read().map_err(|error| unreadable(path, &error))
 }
 
-pub(super) fn unreadable(path: &Path, error: &io::Error) -> Error {
+pub(in crate::verify) fn unreadable(path: &Path, error: &io::Error) -> Error {
     Error::io(format!("read {}", path.display()), error)
 }
 
@@ -59,8 +59,15 @@ pub(super) fn metastore(path: &Path) -> Result<Examined, Error> {
     })
 }
 
-/// Looks at the tar of a shard, of which the name says that its id is `id`.
-pub(super) fn shard(path: &Path, id: u64, extent: Extent, interrupt: &Interrupt) -> Result<Examined, Error> {
+/// Looks at the tar of a shard, of which the name says that its id is `id`. A person gets the end of it, from a byte on that
+/// stands for `{}`, with the command `tail`.
+pub(in crate::verify) fn shard(
+    path: &Path,
+    id: u64,
+    extent: Extent,
+    tail: &str,
+    interrupt: &Interrupt,
+) -> Result<Examined, Error> {
     let opened = File::open(path).map_err(|error| unreadable(path, &error))?;
     let reader = Asked { reader: BufReader::with_capacity(BUFFER, opened), interrupt };
     let entries = match tar::list(reader) {
@@ -74,9 +81,8 @@ pub(super) fn shard(path: &Path, id: u64, extent: Extent, interrupt: &Interrupt)
                     "{fault}: a download broke off, and the whole one stands behind it from byte {begins} on"
                 ))
                 .hint(format!(
-                    "the shard is whole in what this prints: tail -c +{} {}",
-                    begins + 1,
-                    path.display()
+                    "the shard is whole in what this prints: {}",
+                    tail.replace("{}", &(begins + 1).to_string())
                 )),
                 None => Examined::damaged(fault.to_string()),
             });

@@ -1,9 +1,11 @@
 //! A folder on this machine: a night that was downloaded or lies in an archive of files, or what `influxd backup` wrote.
 
 mod files;
-mod influxd;
-mod legacy;
+pub(super) mod influxd;
+pub(super) mod legacy;
 mod portable;
+
+pub(super) use files::Files;
 
 use std::fs;
 use std::io;
