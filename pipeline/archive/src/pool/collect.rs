@@ -73,23 +73,24 @@ pub async fn collect(
     let named = named(store, container, gone).await?;
 
     let mut collected = Collected::default();
-    let (mut due, mut unnamed) = (Vec::new(), Vec::new());
-    for (name, bytes) in &found {
-        if named.contains(name) {
-            continue;
-        }
-        // A composed shard is listed with the bytes of its pieces, which count for themselves.
+    let (mut due, mut waiting, mut unnamed) = (Vec::new(), Vec::new(), Vec::new());
+    for (name, bytes) in found.iter().filter(|(name, _)| !named.contains(name)) {
         match marks.get(name) {
             Some(age) if *age > grace => due.push((*name, *bytes)),
-            Some(_) => collected.waiting.add(own_bytes(store, container, name, *bytes).await?),
+            Some(_) => waiting.push((*name, *bytes)),
             None => unnamed.push((*name, *bytes)),
         }
     }
-    // 4. What is due goes for good: shards before what they consist of, as they were listed.
-    for (name, bytes) in due {
-        collected.destroyed.add(own_bytes(store, container, &name, bytes).await?);
+    collected.waiting = swept(store, container, waiting).await?;
+    // 4. What is due goes for good: shards before what they consist of, and then nothing that is left needs anything.
+    let (shards, pieces): (Vec<_>, Vec<_>) = due.into_iter().partition(|(name, _)| name.is_shard());
+    for due in [shards, pieces] {
+        let of_kind = swept(store, container, due.clone()).await?;
+        collected.destroyed.objects += of_kind.objects;
+        collected.destroyed.bytes = collected.destroyed.bytes.saturating_add(of_kind.bytes);
         if !dry {
-            destroy(sharing, container, &name).await?;
+            let destroyed = stream::iter(due).map(|(name, _)| async move { destroy(sharing, container, &name).await });
+            destroyed.buffer_unordered(AT_ONCE).try_collect::<()>().await?;
         }
     }
     // 5. Marks of what was destroyed by a run that was killed before it could take them away.
@@ -104,8 +105,7 @@ pub async fn collect(
     let looked = stream::iter(unnamed).map(|(name, bytes)| async move {
         let Some(info) = store.find(container, &name.to_string()).await? else { return Ok(None) };
         let is_old = info.answered - info.modified > grace / 2;
-        let own = if info.is_segmented { own_bytes(store, container, &name, bytes).await? } else { bytes };
-        Ok::<_, Error>(is_old.then_some((name, own)))
+        Ok::<_, Error>(is_old.then_some((name, if name.is_shard() && info.is_segmented { 0 } else { bytes })))
     });
     let old: Vec<Option<(PoolName, u64)>> = looked.buffered(AT_ONCE).try_collect().await?;
     for (name, bytes) in old.into_iter().flatten() {
@@ -125,14 +125,21 @@ async fn destroy(sharing: &dyn Sharing, container: &str, name: &PoolName) -> Res
     Ok(())
 }
 
-/// The bytes of an object that no other one of the pool has.
-async fn own_bytes(store: &dyn Store, container: &str, name: &PoolName, listed: u64) -> Result<u64, Error> {
-    let name = name.to_string();
-    if !name.starts_with("shards/") {
-        return Ok(listed);
-    }
-    let is_composed = store.find(container, &name).await?.is_some_and(|info| info.is_segmented);
-    Ok(if is_composed { 0 } else { listed })
+/// These objects, with the bytes that no other object of the pool has: a composed shard is listed with those of its pieces,
+/// which count for themselves.
+async fn swept(store: &dyn Store, container: &str, objects: Vec<(PoolName, u64)>) -> Result<Swept, Error> {
+    let sizes = stream::iter(objects).map(|(name, listed)| async move {
+        if !name.is_shard() {
+            return Ok(listed);
+        }
+        let found = store.find(container, &name.to_string()).await?;
+        Ok::<_, Error>(if found.is_some_and(|info| info.is_segmented) { 0 } else { listed })
+    });
+    let sum = async |mut sum: Swept, bytes: u64| {
+        sum.add(bytes);
+        Ok(sum)
+    };
+    sizes.buffer_unordered(AT_ONCE).try_fold(Swept::default(), sum).await
 }
 
 /// The names that have a mark, and for how long, by the store's clock.

@@ -57,6 +57,11 @@ impl PoolName {
         let [.., a, b, c, d, e, f, g, h] = self.sha256;
         u128::from(u64::from_be_bytes([a, b, c, d, e, f, g, h])) << 64 | u128::from(self.id)
     }
+
+    /// Whether it is that of a shard, and not of a piece.
+    pub(super) fn is_shard(&self) -> bool {
+        self.is_shard
+    }
 }
 
 /// That a name is none of the pool's.

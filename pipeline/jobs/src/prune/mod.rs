@@ -22,10 +22,12 @@ pub use freed::Freed;
 pub use outcome::Outcome;
 pub use plan::{Fate, Planned, Untouched, plan};
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
 
-use archive::{Calendar, Date, pool};
+use archive::pool::{self, Collected};
+use archive::{Calendar, Date};
 use chrono::{DateTime, Utc};
 use store::Store;
 
@@ -57,22 +59,20 @@ pub struct Config {
 ///
 /// # Errors
 ///
-/// When the store fails, or a seal cannot be read.
+/// When it is interrupted. What keeps the pool from being cleared is in [`Outcome::failures`].
 pub async fn rehearse(config: &Config, planned: Planned, store: &dyn Store) -> Result<Outcome, Error> {
-    let work = async {
-        let gone = planned.leaving().map(|fate| fate.container.clone()).collect();
-        Ok::<_, Error>(pool::collect(store, &config.pool, &gone, true).await?)
-    };
-    let collected = config.interrupt.unless(work).await?;
-    Ok(Outcome::new(planned, Done::default(), collected, true))
+    let mut done = Done::default();
+    let gone = planned.leaving().map(|fate| fate.container.clone()).collect();
+    let collected = collect(config, &gone, store, &mut done, true).await?;
+    Ok(Outcome::new(planned, done, collected, true))
 }
 
 /// Does what was planned, and then collects in the pool what no night needs.
 ///
 /// # Errors
 ///
-/// When the store fails in the middle: the same command goes on from there. A night that cannot be deleted does not keep the
-/// others; it is named in [`Outcome::failures`].
+/// When it is interrupted: the same command goes on from there. A night that cannot be deleted does not keep the others, and a
+/// pool that cannot be cleared not the nights; they are named in [`Outcome::failures`].
 pub async fn carry_out(
     config: &Config,
     planned: Planned,
@@ -100,11 +100,28 @@ pub async fn carry_out(
         }
     }
     progress.report(Event::Step("collecting what no night needs"));
-    let collect = async { Ok::<_, Error>(pool::collect(store.as_ref(), &config.pool, &done.gone, false).await?) };
-    let collected = config.interrupt.unless(collect).await.map_err(|error: Error| {
-        let error = error.during("the pool was not cleared");
-        if done.nights == 0 { error } else { error.after_changes() }
-    })?;
+    let gone = std::mem::take(&mut done.gone);
+    let collected = collect(config, &gone, store.as_ref(), &mut done, false).await?;
     done.seconds = begun.elapsed().as_secs_f64();
     Ok(Outcome::new(planned, done, collected, false))
+}
+
+/// Collects in the pool, of which these nights have gone. That nothing could be taken from it is no failure of the rest.
+async fn collect(
+    config: &Config,
+    gone: &BTreeSet<String>,
+    store: &dyn Store,
+    done: &mut Done,
+    is_rehearsal: bool,
+) -> Result<Option<Collected>, Error> {
+    let work = async { Ok::<_, Error>(pool::collect(store, &config.pool, gone, is_rehearsal).await?) };
+    match config.interrupt.unless(work).await {
+        Ok(collected) => Ok(collected),
+        Err(error) if error.is_interruption() => Err(error),
+        Err(error) => {
+            let hint = error.hint_text().map(|hint| format!(" ({hint})")).unwrap_or_default();
+            done.failures.push(format!("nothing more is taken from the pool: {error}{hint}"));
+            Ok(None)
+        }
+    }
 }
