@@ -170,7 +170,7 @@ pub(super) fn remove_empty(directory: &Path) -> io::Result<()> {
 }
 
 /// Gives the file `from` a second name, `target`, which lies below `container`, in the place of what stood there: at once,
-/// as [`write`] does.
+/// as [`write()`] does.
 pub(super) fn link(container: &Path, from: &Path, target: &Path) -> io::Result<()> {
     let directory = target.parent().unwrap_or(container);
     let mut tries = 0;
