@@ -112,6 +112,7 @@ async fn a_whole_night(place: Place) {
             format!("{container}/manifests/backup.json"),
             format!("{container}/manifests/dump.{file}.json"),
             format!("{container}/manifests/restore.{}.json", host.trim()),
+            format!("{container}/manifests/statistics.json"),
         ]
     );
 }

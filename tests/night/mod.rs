@@ -171,9 +171,9 @@ impl Drop for Place {
         let listed = self.command("swift").arg("list").output();
         for container in String::from_utf8_lossy(&listed.map(|output| output.stdout).unwrap_or_default()).lines() {
             if container.starts_with(&self.prefix) {
-                // A pool keeps what is deleted in it.
+                // A pool keeps what is deleted in it. Of its threads, which delete versions, swift now and then waits for one for ever.
                 let all = (container == self.pool()).then_some("--versions");
-                let _ = self.command("swift").args(["delete", container]).args(all).output();
+                let _ = self.command("timeout").args(["20", "swift", "delete", container]).args(all).output();
             }
         }
     }

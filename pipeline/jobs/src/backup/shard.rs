@@ -89,7 +89,9 @@ pub(super) async fn take(run: Arc<Run>, path: ShardPath, size: u64) -> Result<Op
     let kept = match &run.pool {
         Some(pool) => {
             let shard = LocalShard { path: &file, digests: &digests, files: &files };
-            pool.keep(container, &name, &shard, &run.last.known).await?
+            let kept = pool.keep(container, &name, &shard, &run.last.known).await;
+            // What lies in the pool has names that tell a person nothing.
+            kept.map_err(|error| Error::from(error).during(format_args!("for {name}")))?
         }
         None => None,
     };
