@@ -66,7 +66,7 @@ impl Door for Prune {
             let hint = "such as --keep-dumps-monthly 24; with --delete the dumps of the nights that are named leave";
             return Err(Failure::usage("--dumps needs a rule which of them stay", hint));
         }
-        let archive = context.interrupt.unless(self.common.archive.connect(&context)).await?;
+        let archive = context.interrupt.unless(self.common.archive.connect_to_look(&context)).await?;
         let now = context.now();
         let config = Config {
             place: context.place.clone(),

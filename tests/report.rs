@@ -88,7 +88,8 @@ async fn what_the_programs_did_and_what_went_wrong_is_told() {
     );
     assert_eq!((&outcome["from"], &outcome["to"]), (&json!("2016-06-11"), &json!("2016-06-16")));
     let states = json!({
-        "ready": 3, "backing_up": 0, "error": 1, "unsealed": 0, "dumps_only": 0, "missing": 2, "awaited": 0,
+        "ready": 3, "backing_up": 0, "error": 1, "unsealed": 0, "deleting": 0, "deleted": 0, "dumps_only": 0,
+        "missing": 2, "awaited": 0,
     });
     assert_eq!(outcome["nights"], states);
     let last = &outcome["last_night"];

@@ -5,7 +5,7 @@ use std::fs;
 use serde_json::{Value, json};
 
 use crate::archive::Archive;
-use crate::night::Place;
+use crate::night::{Place, run};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_night_that_must_stay_is_refused_and_nothing_is_deleted_with_it() {
@@ -85,4 +85,87 @@ async fn a_seal_that_cannot_be_read_keeps_its_night_and_the_whole_pool() {
     assert_eq!(archive.pooled().await, pooled, "nobody knows what it names");
     fs::write(&seal, whole).unwrap();
     archive.verify("2016-06-10").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nights_of_a_clock_that_was_wrong_push_no_other_night_out() {
+    let archive = Archive::on(Place::folder()).await;
+    for day in 9..=11 {
+        archive.take(day).await;
+    }
+    let seal = archive.place.path("archive/2016-06-11/2016-06-11/manifests/backup.json");
+    let mut document: Value = serde_json::from_slice(&fs::read(&seal).unwrap()).unwrap();
+    document["started"] = json!("2099-06-11T21:55:00Z");
+    fs::write(&seal, document.to_string()).unwrap();
+    archive.verify("2016-06-11").await;
+    let done = archive.pruned(&["--keep-last", "1", "--yes"]).await;
+    assert_eq!(done["untouched"][0]["container"], "2016-06-11");
+    assert!(done["untouched"][0]["why"].as_str().unwrap().contains("a clock was wrong"), "{done}");
+    assert_eq!(archive.list().await.into_keys().collect::<Vec<_>>(), ["2016-06-10", "2016-06-11"]);
+    // It can be deleted by its name, for it vouches for nothing.
+    archive.pruned(&["--delete", "2016-06-11", "--yes"]).await;
+    assert_eq!(archive.list().await.into_keys().collect::<Vec<_>>(), ["2016-06-10"]);
+    archive.verify("2016-06-10").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_others_have_put_into_a_night_stays_when_it_leaves() {
+    let archive = Archive::on(Place::folder()).await;
+    archive.take(10).await;
+    archive.take(11).await;
+    let night = archive.place.path("archive/2016-06-10/2016-06-10");
+    for name in ["shards/notes.txt", "manifests/ticket.txt", "influxdb/old_script.json"] {
+        let path = night.join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, "theirs").unwrap();
+    }
+    archive.pruned(&["--delete", "2016-06-10", "--dumps", "--yes"]).await;
+    let left: Vec<String> = archive.contents("2016-06-10").into_keys().collect();
+    let theirs = ["influxdb/old_script.json", "manifests/ticket.txt", "shards/notes.txt"];
+    for name in theirs {
+        assert!(left.contains(&format!("2016-06-10/{name}")), "{left:?}");
+    }
+    assert_eq!(left.iter().filter(|name| !name.ends_with("deletion.json")).count(), 3, "{left:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_of_a_deletion_beside_a_seal_that_stands_deletes_nothing_later() {
+    let archive = Archive::on(Place::folder()).await;
+    for day in 9..=11 {
+        archive.take(day).await;
+    }
+    // A prune that was killed between the record and the seal, and a pin that came after it.
+    let manifests = archive.place.path("archive/2016-06-10/2016-06-10/manifests");
+    let record = json!({
+        "format": "nightshard-deletion/1", "writer": {"program": "nightshard-prune", "version": "0.1.0"},
+        "host": "elsewhere", "started": "2016-06-12T03:00:00Z", "manifest_sha256": "00",
+    });
+    fs::write(manifests.join("deletion.json"), record.to_string()).unwrap();
+    archive.pruned(&["--yes"]).await;
+    assert!(!manifests.join("deletion.json").exists(), "the night stays, and so its record means nothing");
+    // Where it is found without a seal, the pin still holds.
+    fs::write(manifests.join("deletion.json"), record.to_string()).unwrap();
+    let mut pin = archive.place.command(env!("CARGO_BIN_EXE_nightshard-list"));
+    pin.args(["--pin", "2016-06-10", "--reason", "audit"]);
+    assert!(run(pin).await.status.success());
+    let seal = fs::read(manifests.join("backup.json")).unwrap();
+    fs::remove_file(manifests.join("backup.json")).unwrap();
+    let (code, said) = archive.refused(&["--yes"]).await;
+    assert!(code == 3 && said.contains("pinned"), "{code}: {said}");
+    fs::write(manifests.join("backup.json"), seal).unwrap();
+    archive.verify("2016-06-10").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_marker_that_cannot_be_read_keeps_its_night_and_no_other() {
+    let archive = Archive::on(Place::folder()).await;
+    for day in 8..=11 {
+        archive.take(day).await;
+    }
+    let running = archive.place.path("archive/2016-06-09/2016-06-09/running");
+    fs::create_dir_all(&running).unwrap();
+    fs::write(running.join("00.json"), "{").unwrap();
+    let done = archive.pruned(&["--keep-last", "1", "--yes"]).await;
+    assert_eq!(done["deleted_nights"], json!(2));
+    assert_eq!(archive.list().await.into_keys().collect::<Vec<_>>(), ["2016-06-09", "2016-06-11"]);
 }

@@ -307,6 +307,9 @@ pub struct RunningMarker {
     pub databases: Vec<String>,
     /// When the run began, by its own clock.
     pub started: DateTime<Utc>,
+    /// Whether the night is being deleted, and not filled.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_deleting: bool,
     /// How it stands.
     #[serde(flatten)]
     pub state: RunState,

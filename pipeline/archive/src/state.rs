@@ -76,17 +76,15 @@ pub async fn night_state_with<S: Seal>(store: &dyn Store, container: &str) -> Re
         Err(Error::Missing { .. }) => {}
         Err(error) => return Err(error),
     }
-    let markers = markers(store, container).await?;
+    let mut markers = markers(store, container).await?;
     let deletion = match read::<DeletionRecord>(store, container, &names::deletion_record(container)).await {
         Ok(loaded) => Some(loaded.document),
         Err(Error::Missing { .. }) => None,
         Err(error) => return Err(error),
     };
-    // A backup may fill the night again that a deletion has left.
-    let is_other = |found: &&FoundMarker| {
-        deletion.as_ref().is_none_or(|deletion| deletion.writer.program != found.marker.writer.program)
-    };
-    if let Some(found) = markers.iter().filter(|found| found.is_fresh()).find(is_other) {
+    // Of a deletion its record tells.
+    markers.retain(|found| !found.marker.is_deleting);
+    if let Some(found) = markers.iter().find(|found| found.is_fresh()) {
         return Ok(NightState::BackingUp(found.marker.clone()));
     }
     if let Some(deletion) = deletion {

@@ -74,6 +74,7 @@ fn marker(id: &str, state: RunState) -> RunningMarker {
         cluster_id: "7".to_owned(),
         databases: vec!["sensu_db".to_owned()],
         started: instant("2016-06-11T21:55:00Z"),
+        is_deleting: false,
         state,
     }
 }

@@ -8,6 +8,7 @@ use futures_util::stream::{self, StreamExt, TryStreamExt};
 use store::{Sharing, Store, StoreExt};
 
 use super::names::{FOLDERS, MARKS, PoolName, mark_of};
+use super::settings::no_settings;
 use super::{grace_of, named};
 use crate::Error;
 
@@ -41,20 +42,25 @@ impl Swept {
     }
 }
 
-/// Collects what no manifest names; of the nights in `gone` the caller has removed the manifest itself. With `dry` nothing is
-/// changed. `None` where there is no pool.
+/// Nights of which the caller has removed the manifest itself.
+#[derive(Debug, Clone, Default)]
+pub struct Gone {
+    /// Their containers.
+    pub nights: BTreeSet<String>,
+    /// What they were the last to name. For these objects the grace period begins now, whatever mark they had before.
+    pub unnamed: HashSet<PoolName>,
+}
+
+/// Collects what no manifest names. With `dry` nothing is changed. `None` where there is no pool.
 ///
 /// # Errors
 ///
 /// When the store fails or a manifest cannot be read; what is destroyed by then was due.
-pub async fn collect(
-    store: &dyn Store,
-    container: &str,
-    gone: &BTreeSet<String>,
-    dry: bool,
-) -> Result<Option<Collected>, Error> {
+pub async fn collect(store: &dyn Store, container: &str, gone: &Gone, dry: bool) -> Result<Option<Collected>, Error> {
     let Some(sharing) = store.sharing() else { return Ok(None) };
-    let Some(grace) = grace_of(store, container).await? else { return Ok(None) };
+    let Some(grace) = grace_of(store, container).await? else {
+        return if is_there(store, container).await? { Err(no_settings(container)) } else { Ok(None) };
+    };
 
     // 1. How old the marks are; only then
     let marks = ages(store, container).await?;
@@ -70,12 +76,13 @@ pub async fn collect(
         }
     }
     // 3. and what the manifests name: whoever used a name before it was marked has sealed by now, if its mark is due.
-    let named = named(store, container, gone).await?;
+    let named = named(store, container, &gone.nights).await?;
 
     let mut collected = Collected::default();
     let (mut due, mut waiting, mut unnamed) = (Vec::new(), Vec::new(), Vec::new());
     for (name, bytes) in found.iter().filter(|(name, _)| !named.contains(name)) {
         match marks.get(name) {
+            Some(_) if gone.unnamed.contains(name) => unnamed.push((*name, *bytes)),
             Some(age) if *age > grace => due.push((*name, *bytes)),
             Some(_) => waiting.push((*name, *bytes)),
             None => unnamed.push((*name, *bytes)),
@@ -102,9 +109,10 @@ pub async fn collect(
     }
     // 6. What is new here may belong to a backup that has not sealed yet. Marking it would do no harm, but the next night
     // would have to send it again.
+    let marks = &marks;
     let looked = stream::iter(unnamed).map(|(name, bytes)| async move {
         let Some(info) = store.find(container, &name.to_string()).await? else { return Ok(None) };
-        let is_old = info.answered - info.modified > grace / 2;
+        let is_old = info.answered - info.modified > grace / 2 || marks.contains_key(&name);
         Ok::<_, Error>(is_old.then_some((name, if name.is_shard() && info.is_segmented { 0 } else { bytes })))
     });
     let old: Vec<Option<(PoolName, u64)>> = looked.buffered(AT_ONCE).try_collect().await?;
@@ -115,6 +123,21 @@ pub async fn collect(
         }
     }
     Ok(Some(collected))
+}
+
+/// Whether there are objects in the pool.
+async fn is_there(store: &dyn Store, container: &str) -> Result<bool, Error> {
+    for folder in FOLDERS {
+        match store.list(container, folder, None).await {
+            Err(store::Error::NotFound { .. }) => return Ok(false),
+            listed => {
+                if !listed?.is_empty() {
+                    return Ok(true);
+                }
+            }
+        }
+    }
+    Ok(false)
 }
 
 /// The object first: while it is there, its mark must be.

@@ -38,7 +38,7 @@ mod names;
 mod settings;
 
 pub use census::{Census, Contribution};
-pub use collect::{Collected, Swept, collect};
+pub use collect::{Collected, Gone, Swept, collect};
 pub use cut::{Cut, cut};
 pub use keep::{Kept, Known, LocalShard, Pool};
 pub use named::{Named, NamedBy, Naming, NamingObject, NamingPooled, named, naming_nights};

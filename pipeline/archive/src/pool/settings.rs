@@ -47,6 +47,13 @@ pub async fn grace_of(store: &dyn Store, container: &str) -> Result<Option<TimeD
     })
 }
 
+/// That the document is missing though there is a pool.
+pub(super) fn no_settings(container: &str) -> Error {
+    let reason =
+        "it is missing, so nobody knows how long what no night needs is to be kept; the next backup writes it anew";
+    Error::Unreadable { name: format!("{container}/{NAME}"), reason: reason.to_owned() }
+}
+
 /// The same, where `grace` is written down if nobody has done it yet. Who makes the pool decides: two who used different
 /// ones would destroy what the other needs.
 pub(super) async fn agree(store: &dyn Store, container: &str, grace: TimeDelta) -> Result<TimeDelta, Error> {

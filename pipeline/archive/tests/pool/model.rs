@@ -293,7 +293,7 @@ async fn delete(store: Arc<Memory>, night: u32) -> Result<(), archive::Error> {
 }
 
 async fn collect(store: Arc<Memory>) -> Result<(), archive::Error> {
-    pool::collect(store.as_ref(), POOL, &BTreeSet::new(), false).await.map(drop)
+    pool::collect(store.as_ref(), POOL, &pool::Gone::default(), false).await.map(drop)
 }
 
 fn object(name: String, number: usize, local: &Local, pooled: Pooled) -> StoredObject {

@@ -39,7 +39,8 @@ pub(super) async fn look(
         store.location()
     );
     let refuse = |why: String| Err(Error::new(Kind::Failed, why).hint(&start_over));
-    if let (true, Some((name, _))) = (markers.is_empty(), found.held.first_key_value()) {
+    let mut markers = markers.iter().filter(|found| !found.marker.is_deleting).peekable();
+    if let (None, Some((name, _))) = (markers.peek(), found.held.first_key_value()) {
         let why = format!(
             "{container} holds objects of an unfinished run or of a script, such as {name}, and no marker tells whose they are"
         );

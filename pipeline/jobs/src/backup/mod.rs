@@ -267,7 +267,8 @@ pub async fn run(
     // 3. From here on something changes: the container, and in it the marker of this run.
     store.create_container(&night.container).await?;
     let preflight::Found { wanted, held, replaces, .. } = *preflight;
-    let subject = Subject { cluster_id: wanted.source.cluster_id.clone(), databases: wanted.databases.clone() };
+    let (cluster_id, databases) = (wanted.source.cluster_id.clone(), wanted.databases.clone());
+    let subject = Subject { cluster_id, databases, is_deleting: false };
     let marker = Marker::raise(&config.place, &night.container, now, subject, Arc::clone(&store)).await?;
     let mut claim = Claim::new(Arc::clone(&store), night.container.clone(), marker, replaces);
     let interrupt = config.interrupt.clone();
@@ -313,7 +314,7 @@ pub async fn run(
     }
 }
 
-/// Opens the pool, and looks for the last night in it.
+/// Makes the night one that is filled, opens the pool, and looks for the last night in it.
 async fn prepare(
     config: &Config,
     night: &Night,
@@ -321,6 +322,8 @@ async fn prepare(
     store: &Arc<dyn Store>,
     progress: &dyn Progress,
 ) -> Result<(Option<Pool>, Last), Error> {
+    // What was deleted here before, or was to be, is no matter of the night that comes.
+    archive::remove(store.as_ref(), &night.container, &names::deletion_record(&night.container)).await?;
     let Some(shared) = &config.shared else { return Ok((None, Last::default())) };
     let Some(pool) = Pool::open(Arc::clone(store), &shared.pool, shared.grace).await? else {
         progress.report(Event::Warning(

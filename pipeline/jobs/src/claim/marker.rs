@@ -48,6 +48,8 @@ pub(crate) struct Subject {
     pub(crate) cluster_id: String,
     /// Its databases.
     pub(crate) databases: Vec<String>,
+    /// Whether it is to be deleted.
+    pub(crate) is_deleting: bool,
 }
 
 /// What the markers of a night say to a run.
@@ -78,6 +80,7 @@ impl Marker {
             cluster_id: subject.cluster_id,
             databases: subject.databases,
             started: now,
+            is_deleting: subject.is_deleting,
             state: RunState::Running,
         };
         let post = Arc::new(Post { store, container: container.to_owned(), name, document });
@@ -267,7 +270,7 @@ mod tests {
             spool: folder.path().to_owned(),
             spool_size: None,
         };
-        let subject = Subject { cluster_id: "7".to_owned(), databases: Vec::new() };
+        let subject = Subject { cluster_id: "7".to_owned(), databases: Vec::new(), is_deleting: false };
         let marker = Marker::raise(&place, "night", DateTime::UNIX_EPOCH, subject, store).await.unwrap();
         (marker, folder)
     }

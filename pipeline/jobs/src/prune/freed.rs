@@ -1,6 +1,6 @@
 //! What it frees when nights leave: their own objects at once, and what only they name in the pool after the grace period.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use archive::names;
 use archive::pool::{NamedBy, Naming, PoolName};
@@ -23,12 +23,13 @@ pub struct Freed {
 }
 
 impl Freed {
-    /// Takes the night in `container` out of `named`, and adds what it alone had named.
+    /// Takes the night in `container` out of `named`, and adds what it alone had named, also to `unnamed`.
     pub(super) async fn add(
         &mut self,
         container: &str,
         pool: &str,
         named: &mut HashMap<PoolName, NamedBy>,
+        unnamed: &mut HashSet<PoolName>,
         store: &dyn Store,
     ) -> Result<(), Error> {
         let naming = match archive::read::<Naming>(store, container, &names::backup_manifest(container)).await {
@@ -49,6 +50,7 @@ impl Freed {
             if by.nights == 0 {
                 self.pool_objects += 1;
                 self.pool_bytes = self.pool_bytes.saturating_add(by.bytes);
+                unnamed.insert(name);
             }
         }
         Ok(())

@@ -6,16 +6,20 @@ use archive::records::DumpManifest;
 use archive::state::markers;
 use store::{Store, StoreExt};
 
+use super::Config;
 use crate::Error;
+use crate::claim::refuse_company;
 
 /// Why the night in `container` must stay for now.
-pub(super) async fn of_night(container: &str, store: &dyn Store) -> Result<Vec<String>, Error> {
-    let at_work = markers(store, container).await?.into_iter().filter(|found| found.is_fresh()).map(|found| {
-        let marker = found.marker;
-        format!("{} is at work in it, on {} (process {})", marker.writer.program, marker.host, marker.process)
-    });
-    let mut holds: Vec<String> = at_work.collect();
-    holds.extend(of_dumps(container, store).await?);
+pub(super) async fn of_night(config: &Config, container: &str, store: &dyn Store) -> Result<Vec<String>, Error> {
+    let mut holds = of_dumps(container, store).await?;
+    match markers(store, container).await {
+        Ok(found) => {
+            holds.extend(refuse_company(&found, &config.place.host, container).err().map(|error| error.to_string()));
+        }
+        Err(archive::Error::Store(error)) => return Err(error.into()),
+        Err(error) => holds.push(error.to_string()),
+    }
     Ok(holds)
 }
 

@@ -11,6 +11,7 @@
 
 mod dumps;
 mod freed;
+mod guard;
 mod holds;
 mod outcome;
 mod plan;
@@ -22,12 +23,11 @@ pub use freed::Freed;
 pub use outcome::Outcome;
 pub use plan::{Fate, Planned, Untouched, plan};
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
 
-use archive::pool::{self, Collected};
-use archive::{Calendar, Date};
+use archive::pool::{self, Collected, Gone};
+use archive::{Calendar, Date, names};
 use chrono::{DateTime, Utc};
 use store::Store;
 
@@ -62,7 +62,8 @@ pub struct Config {
 /// When it is interrupted. What keeps the pool from being cleared is in [`Outcome::failures`].
 pub async fn rehearse(config: &Config, planned: Planned, store: &dyn Store) -> Result<Outcome, Error> {
     let mut done = Done::default();
-    let gone = planned.leaving().map(|fate| fate.container.clone()).collect();
+    let nights = planned.leaving().map(|fate| fate.container.clone()).collect();
+    let gone = Gone { nights, unnamed: planned.unnamed.clone() };
     let collected = collect(config, &gone, store, &mut done, true).await?;
     Ok(Outcome::new(planned, done, collected, true))
 }
@@ -84,7 +85,7 @@ pub async fn carry_out(
     let mut done = Done::default();
     for fate in planned.leaving() {
         progress.report(Event::Step(&format!("deleting {}", fate.container)));
-        match remove::night(config, fate, now, &store, progress.as_ref()).await {
+        match remove::night(config, fate, &planned.guard, now, &store, progress.as_ref()).await {
             Ok(removed) => done.night(fate, removed),
             Err(error) if error.is_interruption() => return Err(error),
             // The others may go all the same; this one stands as before, or the next run completes it.
@@ -100,7 +101,12 @@ pub async fn carry_out(
         }
     }
     progress.report(Event::Step("collecting what no night needs"));
-    let gone = std::mem::take(&mut done.gone);
+    let leaves = |container: &String| planned.leaving().any(|fate| fate.container == *container);
+    for container in planned.spared.iter().filter(|container| !leaves(container)) {
+        // Else it would be taken for a night that is being deleted, once its seal is lost.
+        archive::remove(store.as_ref(), container, &names::deletion_record(container)).await?;
+    }
+    let gone = Gone { nights: std::mem::take(&mut done.gone), unnamed: planned.unnamed.clone() };
     let collected = collect(config, &gone, store.as_ref(), &mut done, false).await?;
     done.seconds = begun.elapsed().as_secs_f64();
     Ok(Outcome::new(planned, done, collected, false))
@@ -109,7 +115,7 @@ pub async fn carry_out(
 /// Collects in the pool, of which these nights have gone. That nothing could be taken from it is no failure of the rest.
 async fn collect(
     config: &Config,
-    gone: &BTreeSet<String>,
+    gone: &Gone,
     store: &dyn Store,
     done: &mut Done,
     is_rehearsal: bool,

@@ -27,7 +27,7 @@ impl Done {
     pub(super) fn night(&mut self, fate: &Fate, removed: Removed) {
         self.nights += 1;
         self.objects += removed.objects;
-        self.bytes = self.bytes.saturating_add(removed.bytes);
+        self.bytes = self.bytes.saturating_add(fate.own_bytes);
         self.gone.insert(fate.container.clone());
     }
 
@@ -115,7 +115,7 @@ impl Outcome {
             Metric::new(
                 "nightshard_prune_kept_nights",
                 "Nights that are there",
-                self.planned.nights.iter().filter(|fate| fate.keep).count() as f64,
+                self.planned.sealed_nights.saturating_sub(self.deleted_nights) as f64,
             ),
         ];
         if let Some(pool) = self.pool {
@@ -160,10 +160,15 @@ impl Outcome {
 
     fn deleted(&self) -> String {
         let mut text = String::new();
-        for fate in
-            self.planned.leaving().filter(|fate| !self.failures.iter().any(|why| why.starts_with(&fate.container)))
-        {
+        let has_failed = |fate: &&Fate| {
+            let prefix = format!("{}: ", fate.container);
+            self.failures.iter().any(|why| why.starts_with(&prefix))
+        };
+        for fate in self.planned.leaving().filter(|fate| !has_failed(fate)) {
             text += &format!("{} deleted: {}\n", fate.container, fate.reasons.join("; "));
+        }
+        for untouched in &self.planned.untouched {
+            text += &format!("{} untouched: {}\n", untouched.container, untouched.why);
         }
         let nights = count(self.deleted_nights, "night");
         let bytes = size(self.deleted_bytes);
@@ -191,7 +196,8 @@ impl Planned {
             text += &format!("{:<width$}  untouched  {}\n", untouched.container, untouched.why);
         }
         let leaving = self.leaving().count() as u64;
-        text += &format!("{} of {} leave", leaving, count(self.nights.len() as u64, "night"));
+        let s = if leaving == 1 { "s" } else { "" };
+        text += &format!("{leaving} of {} leave{s}", count(self.sealed_nights, "night"));
         let dumps = self.leaving_dumps().count() as u64;
         if !self.dumps.is_empty() {
             text += &format!(", and the dumps of {dumps} of {}", self.dumps.len());

@@ -1,13 +1,18 @@
 //! The plan: what becomes of each night and of the dumps, and why. It is made without a change, and can be shown first.
 
+use std::collections::HashSet;
+
 use archive::Night;
+use archive::pool::PoolName;
 use archive::retention::{self, Candidate, Decision, Health, Policy, Selection};
 use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use serde::Serialize;
 use store::Store;
 
+use super::guard::Guard;
 use super::survey::Survey;
 use super::{Config, Freed, holds};
+use crate::claim::refuse_company;
 use crate::{Error, Event, Kind, Progress};
 
 /// What becomes of a night, or of its dumps.
@@ -23,6 +28,8 @@ pub struct Fate {
     pub objects: u64,
     /// Bytes of the night; 0 of dumps, and of a night that has lost its seal already.
     pub bytes: u64,
+    /// Those of its bytes that are not in the pool.
+    pub own_bytes: u64,
     /// SHA-256 of the seal that goes; `null` of dumps, and where there is none any more.
     pub manifest_sha256: Option<String>,
 }
@@ -47,6 +54,17 @@ pub struct Planned {
     pub untouched: Vec<Untouched>,
     /// What the nights free that leave; dumps are not counted.
     pub frees: Freed,
+    /// How many sealed nights there are.
+    pub sealed_nights: u64,
+    /// What the nights that leave are the last to name in the pool.
+    #[serde(skip)]
+    pub(super) unnamed: HashSet<PoolName>,
+    /// Sealed nights with a record of a deletion that was killed before it took the seal.
+    #[serde(skip)]
+    pub(super) spared: Vec<String>,
+    /// What has to stand when these nights leave.
+    #[serde(skip)]
+    pub(super) guard: Guard,
 }
 
 impl Planned {
@@ -94,16 +112,17 @@ async fn make(
     let named: Vec<Night> = named.collect::<Result<_, _>>()?;
     let decisions = match config.delete.is_empty() {
         true => by_policy(config, &mut survey, store).await?,
-        false => by_name(&named, &mut survey, store).await?,
+        false => by_name(config, &named, &survey, store).await?,
     };
     let dumps = match &config.dumps {
         None => Vec::new(),
         Some(policy) => of_dumps(config, policy, &named, &survey, store).await?,
     };
-    let mut frees = Freed::default();
+    let (mut frees, mut unnamed) = (Freed::default(), HashSet::new());
     for decision in decisions.iter().filter(|decision| !decision.keep) {
-        frees.add(&decision.container, &config.pool, &mut survey.named, store).await?;
+        frees.add(&decision.container, &config.pool, &mut survey.named, &mut unnamed, store).await?;
     }
+    let guard = Guard::of(&survey);
     let mut nights: Vec<Fate> = decisions.into_iter().map(|decision| fate(decision, &survey)).collect();
     nights.extend(survey.unfinished.iter().map(|container| Fate {
         container: container.clone(),
@@ -111,9 +130,12 @@ async fn make(
         reasons: vec!["an earlier run has begun to delete it".to_owned()],
         objects: 0,
         bytes: 0,
+        own_bytes: 0,
         manifest_sha256: None,
     }));
-    Ok(Planned { nights, dumps, untouched: survey.untouched, frees })
+    let sealed_nights = (survey.candidates.len() + survey.future.len()) as u64;
+    let Survey { untouched, spared, .. } = survey;
+    Ok(Planned { nights, dumps, untouched, frees, sealed_nights, unnamed, spared, guard })
 }
 
 fn fate(decision: Decision, survey: &Survey) -> Fate {
@@ -123,6 +145,7 @@ fn fate(decision: Decision, survey: &Survey) -> Fate {
         reasons: decision.reasons,
         objects: held.map_or(0, |held| held.objects),
         bytes: held.map_or(0, |held| held.bytes),
+        own_bytes: held.map_or(0, |held| held.own_bytes),
         manifest_sha256: held.map(|held| held.sha256.clone()),
         container: decision.container,
     }
@@ -141,23 +164,37 @@ async fn by_policy(config: &Config, survey: &mut Survey, store: &dyn Store) -> R
     if leaving.is_empty() {
         return Ok(plan.decisions);
     }
-    hold(&mut survey.candidates, &leaving, store).await?;
+    hold(config, &mut survey.candidates, &leaving, store).await?;
     Ok(retention::plan(&config.keep, &selection, &survey.candidates, zone).decisions)
 }
 
 /// Asks what holds these nights.
-async fn hold(candidates: &mut [Candidate], leaving: &[String], store: &dyn Store) -> Result<(), Error> {
+async fn hold(
+    config: &Config,
+    candidates: &mut [Candidate],
+    leaving: &[String],
+    store: &dyn Store,
+) -> Result<(), Error> {
     for candidate in candidates.iter_mut().filter(|candidate| leaving.contains(&candidate.container)) {
-        candidate.holds.extend(holds::of_night(&candidate.container, store).await?);
+        candidate.holds.extend(holds::of_night(config, &candidate.container, store).await?);
     }
     Ok(())
 }
 
 /// The nights that are named: all of them leave, or none.
-async fn by_name(nights: &[Night], survey: &mut Survey, store: &dyn Store) -> Result<Vec<Decision>, Error> {
+async fn by_name(
+    config: &Config,
+    nights: &[Night],
+    survey: &Survey,
+    store: &dyn Store,
+) -> Result<Vec<Decision>, Error> {
     let containers: Vec<String> = nights.iter().map(|night| night.container.clone()).collect();
     for container in &containers {
-        if survey.held.contains_key(container) || survey.unfinished.contains(container) {
+        let has_dumps = || survey.dumps.iter().any(|(_, other)| other == container);
+        if survey.held.contains_key(container)
+            || survey.unfinished.contains(container)
+            || config.dumps.is_some() && has_dumps()
+        {
             continue;
         }
         let untouched = survey.untouched.iter().find(|untouched| untouched.container == *container);
@@ -174,17 +211,12 @@ async fn by_name(nights: &[Night], survey: &mut Survey, store: &dyn Store) -> Re
     let sealed: Vec<String> = containers.into_iter().filter(|name| survey.held.contains_key(name)).collect();
     for container in &sealed {
         let found = archive::state::markers(store, container).await?;
-        if let Some(found) = found.iter().find(|found| found.is_fresh()) {
-            let marker = &found.marker;
-            let message = format!(
-                "{} is at work in {container}, on {} (process {})",
-                marker.writer.program, marker.host, marker.process
-            );
-            return Err(Error::new(Kind::Locked, message).hint("nothing was deleted; try again when it has ended"));
-        }
+        refuse_company(&found, &config.place.host, container)
+            .map_err(|error| error.hint("nothing was deleted; try again when it has ended"))?;
     }
-    hold(&mut survey.candidates, &sealed, store).await?;
-    let plan = retention::plan_deletion(&sealed, &survey.candidates)?;
+    let mut candidates = [survey.candidates.as_slice(), &survey.future].concat();
+    hold(config, &mut candidates, &sealed, store).await?;
+    let plan = retention::plan_deletion(&sealed, &candidates)?;
     if let Some(refused) = plan.staying().next() {
         let message = format!("{} is not deleted: {}", refused.container, refused.reasons.join("; "));
         return Err(Error::new(Kind::Failed, message).hint(
@@ -203,7 +235,7 @@ async fn of_dumps(
     store: &dyn Store,
 ) -> Result<Vec<Fate>, Error> {
     let mut candidates: Vec<Candidate> =
-        survey.dumps.iter().map(|(day, container)| dump_candidate(config, *day, container)).collect();
+        survey.dumps.iter().map(|(day, container)| dump_candidate(config, survey, *day, container)).collect();
     let plan = |candidates: &[Candidate]| -> Result<retention::Plan, Error> {
         if config.delete.is_empty() {
             let selection = match config.calendar.pattern.label() {
@@ -229,12 +261,13 @@ async fn of_dumps(
             reasons,
             objects: 0,
             bytes: 0,
+            own_bytes: 0,
             manifest_sha256: None,
         })
         .collect())
 }
 
-fn dump_candidate(config: &Config, day: NaiveDate, container: &str) -> Candidate {
+fn dump_candidate(config: &Config, survey: &Survey, day: NaiveDate, container: &str) -> Candidate {
     Candidate {
         container: container.to_owned(),
         day,
@@ -244,7 +277,7 @@ fn dump_candidate(config: &Config, day: NaiveDate, container: &str) -> Candidate
         source: String::new(),
         databases: Vec::new(),
         health: Health::Verified,
-        pin: None,
+        pin: survey.candidates.iter().find(|night| night.container == container).and_then(|night| night.pin.clone()),
         holds: Vec::new(),
     }
 }

@@ -24,10 +24,15 @@ const TOLERANCE: TimeDelta = TimeDelta::hours(24);
 pub(super) struct Survey {
     /// The sealed nights.
     pub(super) candidates: Vec<Candidate>,
+    /// Sealed nights that are said to be taken in the future. A clock was wrong: they count for no rule, and no other night
+    /// leaves because they are there.
+    pub(super) future: Vec<Candidate>,
     /// By container, what each of them has.
     pub(super) held: HashMap<String, Held>,
     /// The nights of which an earlier run has taken away the seal, and no more.
     pub(super) unfinished: Vec<String>,
+    /// The sealed nights with a record that they are to be deleted: a run was killed before it took the seal.
+    pub(super) spared: Vec<String>,
     /// The containers in which dumps lie, with their days.
     pub(super) dumps: Vec<(NaiveDate, String)>,
     /// What is left alone, and why.
@@ -45,12 +50,24 @@ pub(super) struct Held {
     pub(super) objects: u64,
     /// Their bytes.
     pub(super) bytes: u64,
+    /// Those of them that are not in the pool.
+    pub(super) own_bytes: u64,
+}
+
+/// A sealed night.
+struct Sealed {
+    candidate: Candidate,
+    held: Held,
+    naming: Naming,
+    /// Whether a record of a deletion lies beside its seal.
+    is_spared: bool,
+    is_future: bool,
 }
 
 /// What was found in one container.
 enum Found {
     /// A night.
-    Sealed { candidate: Box<Candidate>, held: Held, naming: Box<Naming>, has_dumps: bool },
+    Sealed { night: Box<Sealed>, has_dumps: bool },
     /// Not a night, or none any more.
     Other { is_unfinished: bool, has_dumps: bool, untouched: Option<String> },
     /// A container of others, with what they name.
@@ -87,10 +104,20 @@ impl Survey {
             NamedBy::count(&mut self.named, *number, naming, &config.pool);
         };
         let has_dumps = match found {
-            Found::Sealed { candidate, held, naming, has_dumps } => {
+            Found::Sealed { night, has_dumps } => {
+                let Sealed { candidate, held, naming, is_spared, is_future } = *night;
                 count(&naming);
-                self.candidates.push(*candidate);
                 self.held.insert(container.clone(), held);
+                if is_spared {
+                    self.spared.push(container.clone());
+                }
+                if is_future {
+                    let why = format!("it was taken at {}, which is still to come: a clock was wrong", candidate.taken);
+                    self.untouched.push(Untouched { container: container.clone(), why });
+                    self.future.push(candidate);
+                } else {
+                    self.candidates.push(candidate);
+                }
                 has_dumps
             }
             Found::Other { is_unfinished, has_dumps, untouched } => {
@@ -155,7 +182,6 @@ async fn night(
         Err(error) => return Ok(other(false, Some(error.to_string()))),
     };
     let beside = Beside { store, container, records: &records };
-    let mut holds = Vec::new();
     let verified = beside.one::<VerifyRecord>(&names::verify_record(container)).await?.unwrap_or_default();
     let pin = match beside.one::<PinRecord>(&names::pin_record(container)).await? {
         Ok(pin) => pin.map(|pin| pin.reason),
@@ -167,9 +193,8 @@ async fn night(
         restored.extend(beside.one::<RestoreRecord>(&record.name).await?.unwrap_or_default());
     }
     let naming = sealed.document;
-    if naming.taken() > now + TOLERANCE {
-        holds.push(format!("it was taken at {}, which is still to come: a clock is wrong", naming.taken()));
-    }
+    let is_future = naming.taken() > now + TOLERANCE;
+    let is_spared = records.iter().any(|record| record.name == names::deletion_record(container));
     let health = Health::of(&sealed.sha256, &naming.databases, verified.as_ref(), &restored);
     let candidate = Candidate {
         container: container.to_owned(),
@@ -179,16 +204,20 @@ async fn night(
         label: config.calendar.pattern.label_of(container).map(str::to_owned),
         source: naming.source.cluster_id.clone(),
         databases: naming.databases.clone(),
-        health,
+        // Nobody knows when it was taken, so it vouches for nothing.
+        health: if is_future { Health::Unverified } else { health },
         pin,
-        holds,
+        holds: Vec::new(),
     };
+    let own = naming.objects.iter().filter(|object| object.pooled.is_none());
     let held = Held {
         sha256: sealed.sha256,
         objects: naming.objects.len() as u64,
         bytes: naming.objects.iter().map(|object| object.bytes).fold(0, u64::saturating_add),
+        own_bytes: own.map(|object| object.bytes).fold(0, u64::saturating_add),
     };
-    Ok(Found::Sealed { candidate: Box::new(candidate), held, naming: Box::new(naming), has_dumps })
+    let night = Box::new(Sealed { candidate, held, naming, is_spared, is_future });
+    Ok(Found::Sealed { night, has_dumps })
 }
 
 /// A container of others: several InfluxDB may share a pool.

@@ -95,6 +95,7 @@ impl Bench {
             cluster_id: manifest.source.cluster_id,
             databases: manifest.databases,
             started: now(),
+            is_deleting: false,
             state: RunState::Failed { error: "the disk is full".to_owned() },
         };
         change(&mut marker);

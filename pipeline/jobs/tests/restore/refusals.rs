@@ -218,6 +218,7 @@ async fn a_night_to_come_is_waited_for_over_the_errors_of_its_runs() {
             cluster_id: "1".to_owned(),
             databases: Vec::new(),
             started: now(),
+            is_deleting: false,
             state: RunState::Running,
         };
         let name = names::running_marker(NIGHT, "aa");

@@ -209,6 +209,7 @@ async fn mark(bench: &Bench, state: RunState) {
         cluster_id: "7".to_owned(),
         databases: vec!["sensu_db".to_owned()],
         started: now(),
+        is_deleting: false,
         state,
     };
     archive::replace(bench.store.as_ref(), NIGHT, &names::running_marker(NIGHT, "aa"), &marker).await.unwrap();
