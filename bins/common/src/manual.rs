@@ -10,6 +10,7 @@ use std::io;
 
 use chrono::DateTime;
 use clap::Command;
+use clap::builder::Resettable;
 use clap_complete::Shell;
 use clap_mangen::Man;
 use clap_mangen::roff::{Inline, Roff, bold, italic, roman};
@@ -70,13 +71,15 @@ fn completions(command: &Command, shell: Shell) -> io::Result<Vec<u8>> {
     // The generators offer hidden options too, which are no flags, and bash the names of positional arguments as words.
     let offered = command.get_arguments().filter(|argument| !argument.is_hide_set());
     let offered = offered.filter(|argument| shell != Shell::Bash || !argument.is_positional());
+    // It knows nothing of what excludes what either, which may be a positional argument.
+    let offered = offered.cloned().map(|argument| match shell {
+        Shell::Bash => argument.conflicts_with(Resettable::Reset).requires(Resettable::Reset),
+        _ => argument,
+    });
     let name = command.get_name().to_owned();
     let version = command.get_version().unwrap_or_default().to_owned();
-    let mut shown = Command::new(name.clone())
-        .version(version)
-        .disable_help_flag(true)
-        .disable_version_flag(true)
-        .args(offered.cloned());
+    let mut shown =
+        Command::new(name.clone()).version(version).disable_help_flag(true).disable_version_flag(true).args(offered);
     let mut bytes = Vec::new();
     shown.set_bin_name(name);
     shown.build();

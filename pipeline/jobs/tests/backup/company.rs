@@ -38,7 +38,7 @@ async fn a_night_that_another_machine_is_taking_is_left_to_it() {
     bench.store.put_bytes(NIGHT, &names::running_marker(NIGHT, "00"), marker.to_string().into()).await.unwrap();
     let refused = bench.run(influx(&influxd)).await.unwrap_err();
     assert_eq!(refused.kind(), Kind::Locked);
-    assert!(refused.to_string().contains("by db2 (process 7)"), "{refused}");
+    assert!(refused.to_string().contains("on db2 (process 7)"), "{refused}");
 }
 
 #[tokio::test]
@@ -145,7 +145,7 @@ async fn a_run_that_gives_way_leaves_no_marker_and_the_other_goes_on() {
     });
     let failed = failed.unwrap_err();
     assert_eq!(failed.kind(), Kind::Locked, "{failed}");
-    assert!(failed.to_string().contains("by db2"), "{failed}");
+    assert!(failed.to_string().contains("on db2"), "{failed}");
     let left = bench.objects().await;
     assert_eq!(left, [names::running_marker(NIGHT, "0")], "nothing was uploaded beside a run that goes on");
 }
