@@ -82,6 +82,11 @@ impl Error {
         self.hint.as_deref()
     }
 
+    /// The same on one line, for a list of what failed.
+    pub(crate) fn with_hint(&self) -> String {
+        self.hint.as_ref().map_or_else(|| self.message.clone(), |hint| format!("{} ({hint})", self.message))
+    }
+
     pub(crate) fn io(operation: impl fmt::Display, error: &std::io::Error) -> Error {
         if let Some(full) = error.get_ref().and_then(|inner| inner.downcast_ref::<Full>()) {
             return full.error(operation);

@@ -89,7 +89,7 @@ pub async fn carry_out(
             Ok(removed) => done.night(fate, removed),
             Err(error) if error.is_interruption() => return Err(error),
             // The others may go all the same; this one stands as before, or the next run completes it.
-            Err(error) => done.failures.push(format!("{}: {error}", fate.container)),
+            Err(error) => done.failures.push(format!("{}: {}", fate.container, error.with_hint())),
         }
     }
     for fate in planned.leaving_dumps() {
@@ -97,7 +97,7 @@ pub async fn carry_out(
         match config.interrupt.unless(dumps::remove(config, &fate.container, store.as_ref())).await {
             Ok(removed) => done.dumps(removed),
             Err(error) if error.is_interruption() => return Err(error),
-            Err(error) => done.failures.push(format!("dumps of {}: {error}", fate.container)),
+            Err(error) => done.failures.push(format!("dumps of {}: {}", fate.container, error.with_hint())),
         }
     }
     progress.report(Event::Step("collecting what no night needs"));
@@ -125,8 +125,7 @@ async fn collect(
         Ok(collected) => Ok(collected),
         Err(error) if error.is_interruption() => Err(error),
         Err(error) => {
-            let hint = error.hint_text().map(|hint| format!(" ({hint})")).unwrap_or_default();
-            done.failures.push(format!("nothing more is taken from the pool: {error}{hint}"));
+            done.failures.push(format!("nothing more is taken from the pool: {}", error.with_hint()));
             Ok(None)
         }
     }

@@ -271,9 +271,8 @@ fn judged(verdict: Result<Verdict, Error>) -> Result<Verdict, Error> {
     match verdict {
         Err(error) if error.is_interruption() => Err(error),
         Err(error) => {
-            let hint = error.hint_text().map(|hint| format!(" ({hint})")).unwrap_or_default();
             let is_passing = error.kind() == crate::Kind::Passing;
-            Ok(Verdict::Unchecked { why: format!("{error}{hint}"), is_passing })
+            Ok(Verdict::Unchecked { why: error.with_hint(), is_passing })
         }
         verdict => verdict,
     }

@@ -104,8 +104,7 @@ impl Run {
                 Ok(examined) => examined,
                 Err(error) if error.is_interruption() => return Err(error),
                 Err(error) => {
-                    let hint = error.hint_text().map(|hint| format!(" ({hint})")).unwrap_or_default();
-                    verified.unchecked.push(format!("{name} could not be looked at: {error}{hint}"));
+                    verified.unchecked.push(format!("{name} could not be looked at: {}", error.with_hint()));
                     continue;
                 }
             };

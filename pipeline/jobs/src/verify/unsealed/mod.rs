@@ -63,8 +63,7 @@ impl Run {
                 Ok(looked) => looked,
                 Err(error) if error.is_interruption() => return Err(error),
                 Err(error) => {
-                    let hint = error.hint_text().map(|hint| format!(" ({hint})")).unwrap_or_default();
-                    verified.unchecked.push(format!("{name} could not be looked at: {error}{hint}"));
+                    verified.unchecked.push(format!("{name} could not be looked at: {}", error.with_hint()));
                     continue;
                 }
             };
